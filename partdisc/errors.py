@@ -1,0 +1,21 @@
+"""Errors that are the user's to mend: one line each, printed without a traceback."""
+
+
+class PartdiscError(Exception):
+    """Say in one line what was found, where, and what is allowed."""
+
+
+class ConfigError(PartdiscError):
+    """A key of the configuration is unknown, out of range or contradicts another."""
+
+
+class DataError(PartdiscError):
+    """A data set is absent, malformed or has too many bad images."""
+
+
+class WeightsError(PartdiscError):
+    """A weights file is absent, incomplete, of the wrong shape or of the wrong hash."""
+
+
+class WorkdirError(PartdiscError):
+    """A work directory cannot be used: locked, not writable or not ours."""
