@@ -1,0 +1,38 @@
+"""Metrics in plain NumPy: they know neither models nor data sets."""
+
+from partdisc.evaluation.agreement import AlignmentQuality, alignment_quality
+from partdisc.evaluation.precision import (
+    MeanPrecision,
+    mean_average_precision,
+    part_average_precision,
+    pck,
+    select_channels,
+)
+from partdisc.evaluation.regression import (
+    LandmarkScore,
+    constant_point_error,
+    inter_ocular,
+    longer_side,
+    mean_shape_error,
+    regression_error,
+    relative_distances,
+    short_side,
+)
+
+__all__ = [
+    "AlignmentQuality",
+    "LandmarkScore",
+    "MeanPrecision",
+    "alignment_quality",
+    "constant_point_error",
+    "inter_ocular",
+    "longer_side",
+    "mean_average_precision",
+    "mean_shape_error",
+    "part_average_precision",
+    "pck",
+    "regression_error",
+    "relative_distances",
+    "select_channels",
+    "short_side",
+]
