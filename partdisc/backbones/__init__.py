@@ -1,0 +1,18 @@
+"""Frozen convolutional networks that turn images into maps of features.
+
+`backbone(name, layer)` gives a network up to a layer, `load_weights` its parameters and the
+preprocessing that belongs to them, and `preprocess` applies the latter to images.
+"""
+
+from partdisc.backbones.network import Backbone, backbone
+from partdisc.backbones.preprocessing import Preprocessing, preprocess
+from partdisc.backbones.weights import Weights, load_weights
+
+__all__ = [
+    "Backbone",
+    "Preprocessing",
+    "Weights",
+    "backbone",
+    "load_weights",
+    "preprocess",
+]

@@ -1,0 +1,121 @@
+"""A backbone: a network up to one of its layers, as a pure function of its parameters."""
+
+import dataclasses
+import functools
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from partdisc.backbones import googlenet, vgg16
+from partdisc.backbones.layers import Layer
+from partdisc.errors import ConfigError
+
+_ARCHITECTURES = {"vgg16": vgg16, "googlenet": googlenet}
+
+
+class Network(nn.Module):
+    """Apply a list of layers; `params` is flat, with the names `layer/kernel`, `layer/bias`."""
+
+    layers: tuple[Layer, ...]
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        x = images
+        for layer in self.layers:
+            x = layer(self, x)
+        return x
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A network up to one of its layers.
+
+    Attributes:
+      name: of the architecture.
+      layer: whose (rectified) output the features are.
+      layers: all layers from the image to that one.
+    """
+
+    name: str
+    layer: str
+    layers: tuple[Layer, ...]
+
+    @property
+    def stride(self) -> int:
+        """Distance between cells, in pixels."""
+        return math.prod(layer.stride for layer in self.layers)
+
+    @property
+    def receptive_field(self) -> int:
+        """Side of the square of the image that a cell can see, in pixels."""
+        field, step = 1, 1
+        for layer in self.layers:
+            field += (layer.size - 1) * step
+            step *= layer.stride
+        return field
+
+    @property
+    def module(self) -> Network:
+        """The flax module; it has the parameters of `layers` only."""
+        return Network(self.layers)
+
+    @functools.cached_property
+    def _shapes(self) -> tuple[jax.ShapeDtypeStruct, dict[str, dict[str, jax.ShapeDtypeStruct]]]:
+        image = jax.ShapeDtypeStruct((1, self.stride, self.stride, 3), jnp.float32)
+        return jax.eval_shape(self.module.init_with_output, jax.random.key(0), image)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C of the features."""
+        return self._shapes[0].shape[-1]
+
+    @property
+    def param_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter: kernels [height, width, in, out], biases [out]."""
+        return {name: param.shape for name, param in self._shapes[1]["params"].items()}
+
+    def apply(self, params: dict[str, jax.Array], images: jax.Array) -> jax.Array:
+        """Compute the features of images of one size.
+
+        Args:
+          params: parameters named as in `param_shapes`.
+          images: preprocessed [B, H, W, 3] float32, H and W multiples of the stride.
+
+        Returns:
+          Features [B, H / stride, W / stride, C], float32.
+
+        Raises:
+          ValueError: the images have another rank or are no multiple of the stride.
+        """
+        if images.ndim != 4 or any(side % self.stride for side in images.shape[1:3]):
+            raise ValueError(
+                f"images: shape {images.shape}, expected [B, H, W, 3] with H and W multiples of "
+                f"{self.stride}, the stride of {self.name} {self.layer}"
+            )
+        return self.module.apply({"params": params}, images)
+
+
+def backbone(name: str, layer: str) -> Backbone:
+    """Name a network up to one of its layers.
+
+    Args:
+      name: "vgg16" or "googlenet".
+      layer: for VGG16 "pool3", "conv4_3", "pool4", "conv5_3" or "pool5"; for GoogLeNet
+        "inception_3a", "inception_3b" or "inception_4a" to "inception_4e".
+
+    Returns:
+      The backbone; it holds no parameters.
+
+    Raises:
+      ConfigError: no such network or layer; says which there are.
+    """
+    if name not in _ARCHITECTURES:
+        raise ConfigError(f"backbone.name: '{name}' is not one of {', '.join(_ARCHITECTURES)}")
+    architecture = _ARCHITECTURES[name]
+    if layer not in architecture.OUTPUTS:
+        allowed = ", ".join(architecture.OUTPUTS)
+        raise ConfigError(f"backbone.layer: '{layer}' of {name} is not one of {allowed}")
+    end = [each.name for each in architecture.LAYERS].index(layer) + 1
+    return Backbone(name, layer, architecture.LAYERS[:end])
