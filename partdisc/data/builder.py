@@ -1,0 +1,114 @@
+"""The tensorflow-datasets side of a prepared data set: array_record files, no TensorFlow.
+
+Importing this module imports tensorflow-datasets, which is slow: import it late.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+# Beyond 1 GB a split, tfds spills through TensorFlow's files. A data set is
+# therefore written as volumes, each a tfds data set of its own.
+VOLUME_BYTES = 512 << 20
+
+
+class Images(tfds.core.GeneratorBasedBuilder):
+    """Store images as the bytes of their own files, with their annotation, in given order.
+
+    Args:
+        examples: dicts of key, image (bytes), points [L, 2] and box [4].
+        landmarks: L, how many points an example has.
+        data_dir: folder to write to.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(self, examples: Iterable[dict], landmarks: int, data_dir: str):
+        self._examples = examples
+        self._landmarks = landmarks
+        super().__init__(data_dir=data_dir, file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "key": tfds.features.Text(),
+            "image": tfds.features.Image(),
+            "points": tfds.features.Tensor(shape=(self._landmarks, 2), dtype=np.float32),
+            "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        }
+        features = tfds.features.FeaturesDict(features)
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _split_generators(self, download_manager) -> dict:
+        del download_manager
+        return {"images": self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        yield from enumerate(self._examples)
+
+    # tfds prints these two in bold whatever its settings.
+    def _log_download_bytes(self) -> None:
+        pass
+
+    def _log_download_done(self) -> None:
+        pass
+
+
+def write(folder: pathlib.Path, examples: Iterable[dict], landmarks: int) -> None:
+    """Write examples (key, image, points, box) below a folder, in their order."""
+    examples = iter(examples)
+    with _quiet():
+        for volume in itertools.count():
+            first = next(examples, None)  # tfds refuses an empty split.
+            if first is None:
+                return
+            data_dir = os.fspath(folder / f"{volume:05d}")
+            Images(_volume(first, examples), landmarks, data_dir).download_and_prepare()
+
+
+def _volume(first: dict, rest: Iterator[dict]) -> Iterator[dict]:
+    written = len(first["image"])
+    yield first
+    while written < VOLUME_BYTES and (example := next(rest, None)) is not None:
+        written += len(example["image"])
+        yield example
+
+
+class Source:
+    """Read the bytes of images written by `write`, in any order and from any thread."""
+
+    def __init__(self, folder: pathlib.Path):
+        # Decoding is ours: tfds knows no EXIF and no CMYK.
+        raw = {"image": tfds.decode.SkipDecoding()}
+        with _quiet():
+            self._volumes = [
+                tfds.builder_from_directory(data_dir).as_data_source("images", decoders=raw)
+                for data_dir in sorted(folder.glob(f"*/images/{Images.VERSION}"))
+            ]
+        self._ends = np.cumsum([len(volume) for volume in self._volumes])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> bytes:
+        if not 0 <= index < len(self):
+            raise IndexError(f"image {index} of {len(self)}")
+        at = int(np.searchsorted(self._ends, index, side="right"))
+        volume = self._volumes[at]
+        return volume[int(index - self._ends[at] + len(volume))]["image"]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    level = logging.get_verbosity()
+    tfds.disable_progress_bar()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

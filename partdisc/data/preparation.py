@@ -1,0 +1,109 @@
+"""Prepare a data set once: every image decoded and checked, its bytes and a table kept."""
+
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from partdisc import errors, images
+from partdisc.data import record
+
+# An image longer than this, over its short side, is a strip and shows no object.
+MAX_ASPECT = 20
+
+Progress = Callable[[Iterable, int, str], Iterable]
+
+_TABLE = "table.npz"
+
+
+class Table(NamedTuple):
+    """All of a prepared data set but its pixels.
+
+    Attributes:
+        keys: names [N].
+        sizes: height, width, pixels, int32 [N, 2].
+        points: (y, x), pixels, NaN where unknown, float32 [N, L, 2].
+        boxes: (y0, x0, y1, x1), pixels, NaN where there is none, float32 [N, 4].
+        members: whether an image belongs to each of `record.SPLITS`, bool [N, 3].
+        problems: name and reason of images that could not be used [Q, 2].
+    """
+
+    keys: np.ndarray
+    sizes: np.ndarray
+    points: np.ndarray
+    boxes: np.ndarray
+    members: np.ndarray
+    problems: np.ndarray
+
+
+def prepare(
+    records: Sequence[record.Record],
+    landmarks: int,
+    folder: pathlib.Path,
+    progress: Progress | None,
+    label: str,
+) -> None:
+    """Decode all images once and write those that are sound, and their table, to a folder.
+
+    Args:
+        records: what to load.
+        landmarks: L, points of a sample.
+        folder: an existing, empty one.
+        progress: wraps the records, given their number and the label.
+        label: what the progress is called.
+    """
+    from partdisc.data import builder
+
+    rows: list[tuple] = []
+    problems: list[record.Problem] = []
+    shown = progress(records, len(records), label) if progress else records
+    builder.write(folder, _examples(shown, rows, problems), landmarks)
+    keys, sizes, points, boxes, members = zip(*rows, strict=True) if rows else ((),) * 5
+    table = Table(
+        keys=np.array(keys, np.str_),
+        sizes=np.array(sizes, np.int32).reshape(-1, 2),
+        points=np.array(points, np.float32).reshape(len(rows), landmarks, 2),
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        members=np.array(members, bool).reshape(-1, len(record.SPLITS)),
+        problems=np.array(problems, np.str_).reshape(-1, 2),
+    )
+    np.savez(folder / _TABLE, **table._asdict())
+
+
+def load_table(folder: pathlib.Path) -> Table:
+    """Read the table of a prepared folder."""
+    with np.load(folder / _TABLE, allow_pickle=False) as arrays:
+        return Table(**arrays)
+
+
+def _examples(
+    records: Iterable[record.Record], rows: list[tuple], problems: list[record.Problem]
+) -> Iterator[dict]:
+    for one in records:
+        try:
+            sample = one.load()
+            size = images.decode(sample.data).shape[:2]
+            _check(size, sample.box)
+        except OSError as error:
+            problems.append(record.Problem(one.key, error.strerror or str(error)))
+            continue
+        except errors.DataError as error:
+            problems.append(record.Problem(one.key, str(error)))
+            continue
+        members = [split in one.splits for split in record.SPLITS]
+        rows.append((one.key, size, sample.points, sample.box, members))
+        yield {
+            "key": one.key.encode(errors="surrogateescape"),  # A file's name may be any bytes.
+            "image": sample.data,
+            "points": sample.points.astype(np.float32),
+            "box": sample.box.astype(np.float32),
+        }
+
+
+def _check(size: tuple[int, int], box: np.ndarray) -> None:
+    if max(size) > MAX_ASPECT * min(size):
+        raise errors.DataError(f"{size[0]} x {size[1]}: longer than {MAX_ASPECT} to 1")
+    seen = np.minimum(box[2:], np.array(size) - 0.5) - np.maximum(box[:2], -0.5)
+    if np.any(seen <= 0):
+        raise errors.DataError("its box does not meet the image")

@@ -1,0 +1,166 @@
+"""What a data set is before it is prepared: records to load, and what is wrong with it."""
+
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from partdisc import errors
+
+SPLITS = ("train", "fit", "test")
+
+
+class Problem(NamedTuple):
+    """One image that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+class Sample(NamedTuple):
+    """One loaded image with its annotation.
+
+    Attributes:
+        data: the bytes of an image file.
+        points: (y, x), pixels; NaN where invisible or not annotated [L, 2].
+        box: of the object, (y0, x0, y1, x1), pixels; NaN where there is none [4].
+    """
+
+    data: bytes
+    points: np.ndarray
+    box: np.ndarray
+
+
+class Record(NamedTuple):
+    """One image of a data set, not loaded yet.
+
+    Attributes:
+        key: its name, relative to the data set, unique.
+        splits: those of `SPLITS` that it belongs to.
+        stamp: changes when the image does: of a file, its bytes and its time of
+            modification.
+        load: gives the sample; raises OSError.
+    """
+
+    key: str
+    splits: tuple[str, ...]
+    stamp: tuple[int, ...]
+    load: Callable[[], Sample]
+
+
+class Listing(NamedTuple):
+    """What the official files of a data set say.
+
+    Attributes:
+        records: the images that exist, in the order of the data set.
+        problems: images that are listed but absent, or present but not listed.
+        landmark_names: L names.
+        eyes: the two landmarks whose distance normalises errors, or None.
+        sources: the list files that were read.
+        ignored: how many files were passed over as no images.
+    """
+
+    records: Sequence[Record]
+    problems: list[Problem]
+    landmark_names: tuple[str, ...] = ()
+    eyes: tuple[int, int] | None = None
+    sources: tuple[pathlib.Path, ...] = ()
+    ignored: int = 0
+
+
+def file_record(
+    folder: pathlib.Path,
+    key: str,
+    stat: os.stat_result,
+    splits: tuple[str, ...],
+    points: np.ndarray,
+    box: np.ndarray | None = None,
+) -> Record:
+    """Make the record of an image file.
+
+    Args:
+        folder: that the key is relative to.
+        key: path of the file below it.
+        stat: of the file.
+        splits: it belongs to.
+        points: (y, x), pixels [L, 2].
+        box: (y0, x0, y1, x1), pixels [4], or None.
+    """
+    box = np.full(4, np.nan) if box is None else box
+
+    def load() -> Sample:
+        return Sample((folder / key).read_bytes(), points, box)
+
+    return Record(key, splits, (stat.st_size, stat.st_mtime_ns), load)
+
+
+def find_files(folder: pathlib.Path) -> dict[str, os.stat_result]:
+    """Find all files below a folder, hidden ones left out, in the order of their names.
+
+    Returns:
+        From the path below the folder, with "/", to the file's stat.
+
+    Raises:
+        errors.DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise errors.DataError(f"{folder}: no such folder")
+    found = {}
+    for at, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        below = pathlib.Path(at).relative_to(folder)
+        for name in names:
+            path = os.path.join(at, name)
+            if not name.startswith(".") and os.path.isfile(path):
+                found[(below / name).as_posix()] = os.stat(path)
+    return dict(sorted(found.items()))
+
+
+def read_rows(path: pathlib.Path, columns: int, skip: int = 0) -> list[list[str]]:
+    """Read the rows of a list file: words separated by blanks, empty lines left out.
+
+    Args:
+        path: of the file.
+        columns: that every row must have.
+        skip: lines at the head that are no rows.
+
+    Raises:
+        errors.DataError: the file is absent or a row has another number of columns.
+    """
+    rows = []
+    for number, line in enumerate(_read_lines(path)[skip:], skip + 1):
+        row = line.split()
+        if len(row) not in (0, columns):
+            raise errors.DataError(
+                f"{path}, line {number}: {len(row)} columns instead of {columns}"
+            )
+        if row:
+            rows.append(row)
+    return rows
+
+
+def read_header(path: pathlib.Path) -> str:
+    """Read the first line of a list file ("" where it is empty)."""
+    return next(iter(_read_lines(path)), "").strip()
+
+
+def _read_lines(path: pathlib.Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise errors.DataError(f"{path}: {reason}") from None
+
+
+def to_numbers(path: pathlib.Path, rows: list[list[str]]) -> np.ndarray:
+    """Turn words of a list file into numbers, float64 [rows, columns].
+
+    Raises:
+        errors.DataError: a word is no number; names the file and the word.
+    """
+    try:
+        return np.array(rows, np.float64)
+    except ValueError as error:
+        raise errors.DataError(f"{path}: {error}") from None

@@ -1,0 +1,122 @@
+"""CelebA's official layout: splits, landmarks, and lists that disagree with the files."""
+
+import numpy as np
+import pytest
+
+from partdisc import errors
+from partdisc.data import celeba
+
+HEADER = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y a b"
+
+
+def name(number: int) -> str:
+    return f"{number:06d}.jpg"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Eight images; 1-5 have landmarks, 6 is validation, 7 is test, 9 is listed only."""
+    root = tmp_path / "celeba"
+    (root / "img_align_celeba").mkdir(parents=True)
+    for number in range(1, 9):
+        (root / "img_align_celeba" / name(number)).write_bytes(b"x")
+    parts = {6: 1, 7: 2}
+    lines = [f"{name(number)} {parts.get(number, 0)}" for number in range(1, 10) if number != 8]
+    (root / "list_eval_partition.txt").write_text("\n".join(lines) + "\n")
+    rows = [f"{name(n)}  {n} 2  3 4 5 6 7 8  9  10 " for n in range(1, 6)]
+    landmarks = "\n".join(["5", HEADER, *rows])
+    (root / "list_landmarks_align_celeba.txt").write_text(landmarks)
+    return root
+
+
+def add_mafl(folder):
+    folder.mkdir()
+    (folder / "training.txt").write_text(f"{name(1)}\n{name(2)}\n{name(6)}\n{name(777)}")
+    (folder / "testing.txt").write_text(f"{name(3)}\n{name(888)}")
+
+
+def splits_of(listing) -> dict[str, tuple[str, ...]]:
+    return {one.key: one.splits for one in listing.records}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_official_splits_follow_mafl(root, beside):
+    add_mafl((root.parent if beside else root) / "MAFL")
+    assert splits_of(celeba.read(root, "official")) == {
+        name(1): ("train", "fit"),
+        name(2): ("train", "fit"),
+        name(3): ("test",),
+        name(4): ("train",),
+        name(5): ("train",),
+    }
+
+
+def test_official_without_mafl_trains_on_partition_0(root):
+    listing = celeba.read(root, "official")
+    assert splits_of(listing) == {name(n): ("train",) for n in range(1, 6)}
+
+
+def test_subset_trains_on_the_unlabelled_and_halves_the_others(root):
+    found = splits_of(celeba.read(root, "subset"))
+    assert found == {
+        **{name(n): ("fit",) for n in (1, 2)},
+        **{name(n): ("test",) for n in (3, 4, 5)},
+        **{name(n): ("train",) for n in (6, 7)},
+    }
+
+
+def test_lists_and_files_that_disagree_are_problems(root):
+    problems = dict(celeba.read(root, "subset").problems)
+    assert problems == {name(9): "no such file", name(8): "not in list_eval_partition.txt"}
+
+
+def test_landmarks_are_y_x_and_nan_where_there_are_none(root):
+    listing = celeba.read(root, "subset")
+    samples = {one.key: one.load() for one in listing.records}
+    expected = [(2, 4), (4, 3), (6, 5), (8, 7), (10, 9)]
+    np.testing.assert_array_equal(samples[name(4)].points, expected)
+    assert np.isnan(samples[name(6)].points).all() and samples[name(6)].points.shape == (5, 2)
+    assert np.isnan(samples[name(4)].box).all()
+    assert listing.landmark_names[listing.eyes[0]] == "left eye"
+    assert listing.landmark_names[listing.eyes[1]] == "right eye"
+
+
+def test_the_landmark_file_is_optional(root):
+    (root / "list_landmarks_align_celeba.txt").unlink()
+    assert set(splits_of(celeba.read(root, "subset")).values()) == {("train",)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("3\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 6 7 8 9 10\n", "1 rows, but its first line"),
+        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3\n", "line 3: 4 columns instead of 11"),
+        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 x 7 8 9 10\n", "'x'"),
+        ("", "0 rows"),
+    ],
+)
+def test_a_malformed_landmark_file_is_named(root, text, message):
+    (root / "list_landmarks_align_celeba.txt").write_text(text)
+    with pytest.raises(errors.DataError, match=message) as caught:
+        celeba.read(root, "subset")
+    assert "list_landmarks_align_celeba.txt" in str(caught.value)
+
+
+def test_absent_files_are_named(root):
+    (root / "list_eval_partition.txt").unlink()
+    with pytest.raises(errors.DataError, match="list_eval_partition.txt"):
+        celeba.read(root, "official")
+    with pytest.raises(errors.DataError, match="img_align_celeba"):
+        celeba.read(root / "nowhere", "official")
+
+
+def test_real_celeba_has_no_image_in_train_and_test(real_data):
+    root = real_data / "celeba"
+    if not root.is_dir():
+        pytest.skip("no celeba here")
+    for choice in ("official", "subset"):
+        listing = celeba.read(root, choice)
+        assert not [one for one in listing.records if {"train", "test"} <= set(one.splits)]
+        fit = next(one for one in listing.records if "fit" in one.splits)
+        eyes = fit.load().points[list(listing.eyes)]
+        assert np.abs(eyes[:, 0] - 111).max() < 12 and eyes[1, 1] - eyes[0, 1] > 20

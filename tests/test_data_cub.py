@@ -1,0 +1,102 @@
+"""CUB's official layout: boxes, parts, ids with gaps, and lists that disagree."""
+
+import numpy as np
+import pytest
+
+from partdisc import errors
+from partdisc.data import cub
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Images 3, 7 and 20, two parts; nothing but image 3 has its part 1 visible."""
+    root = tmp_path
+    (root / "parts").mkdir()
+    for key in ("a/one.jpg", "a/two.jpg", "b/one.jpg"):
+        (root / "images" / key).parent.mkdir(parents=True, exist_ok=True)
+        (root / "images" / key).write_bytes(b"x")
+    write = {
+        "images.txt": "3 a/one.jpg\n7 a/two.jpg\n20 b/one.jpg\n",
+        "train_test_split.txt": "3 1\n7 0\n20 1\n",
+        "bounding_boxes.txt": "3 70.0 50.0 134.0 303.0\n7 0.0 0.0 5.0 6.0\n20 1 1 2 2\n",
+        "parts/parts.txt": "1 back\r\n2 left eye\r\n",
+        "parts/part_locs.txt": "3 1 4.0 9.0 1\n3 2 0.0 0.0 0\n7 1 0.0 0.0 0\n7 2 8.0 2.0 1\n"
+        "20 1 0 0 0\n20 2 0 0 0\n",
+    }
+    for path, text in write.items():
+        (root / path).write_text(text, newline="")
+    return root
+
+
+def test_splits_parts_and_boxes(root):
+    listing = cub.read(root)
+    assert [(one.key, one.splits) for one in listing.records] == [
+        ("a/one.jpg", ("train", "fit")),
+        ("a/two.jpg", ("test",)),
+        ("b/one.jpg", ("train", "fit")),
+    ]
+    assert listing.landmark_names == ("back", "left eye")
+    assert listing.eyes is None and not listing.problems
+    first, second, third = (one.load() for one in listing.records)
+    np.testing.assert_array_equal(first.points, [(9, 4), (np.nan, np.nan)])
+    np.testing.assert_array_equal(second.points, [(np.nan, np.nan), (2, 8)])
+    assert np.isnan(third.points).all()
+    # 134 columns from the outer edge of column 70.
+    np.testing.assert_array_equal(first.box, [49.5, 69.5, 352.5, 203.5])
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "problem"),
+    [
+        ("images.txt", "7 a/two.jpg", "7 a/gone.jpg", ("a/gone.jpg", "no such file")),
+        ("images.txt", "7 a/two.jpg\n", "", ("a/two.jpg", "not in images.txt")),
+        ("bounding_boxes.txt", "20 1 1 2 2\n", "", ("b/one.jpg", "id 20 is not in bounding_boxes")),
+        ("train_test_split.txt", "20 1\n", "", ("b/one.jpg", "id 20 is not in train_test_split")),
+        ("parts/part_locs.txt", "20 1 0 0 0\n20 2 0 0 0\n", "", ("b/one.jpg", "part_locs.txt")),
+    ],
+)
+def test_lists_that_disagree_are_problems(root, path, old, new, problem):
+    text = (root / path).read_text()
+    assert old in text
+    (root / path).write_text(text.replace(old, new))
+    listing = cub.read(root)
+    name, reason = problem
+    assert any(one.name == name and reason in one.reason for one in listing.problems)
+    assert name not in [one.key for one in listing.records]
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "message"),
+    [
+        ("bounding_boxes.txt", "3 1 2 3\n", "line 1: 4 columns instead of 5"),
+        ("bounding_boxes.txt", "3 1 2 3 wide\n", "wide"),
+        ("parts/part_locs.txt", "3 9 1 1 1\n", "part 9 of image 3 is not in parts.txt"),
+        ("parts/parts.txt", "back\n", "parts.txt"),
+    ],
+)
+def test_malformed_lists_are_named(root, path, text, message):
+    (root / path).write_text(text)
+    with pytest.raises(errors.DataError, match=message) as caught:
+        cub.read(root)
+    assert path in str(caught.value)
+
+
+def test_an_absent_list_is_named(root):
+    (root / "parts" / "part_locs.txt").unlink()
+    with pytest.raises(errors.DataError, match="part_locs.txt"):
+        cub.read(root)
+
+
+def test_real_cub(real_data):
+    root = real_data / "CUB_200_2011"
+    if not root.is_dir():
+        pytest.skip("no CUB here")
+    listing = cub.read(root)
+    assert len(listing.landmark_names) == 15 and not listing.problems
+    samples = [one.load() for one in listing.records[:50]]
+    inside = [
+        ((sample.points >= sample.box[:2]) & (sample.points <= sample.box[2:])).all(axis=1)
+        for sample in samples
+    ]
+    visible = [np.isfinite(sample.points).all(axis=1) for sample in samples]
+    assert sum(map(np.sum, inside)) > 0.97 * sum(map(np.sum, visible)) > 300
