@@ -1,0 +1,220 @@
+"""Figures of maps over images: heat maps, pseudo ground truth."""
+
+import numpy as np
+
+from partdisc.figures.sheet import (
+    INK,
+    Sheet,
+    colour,
+    empty,
+    fitted,
+    ink,
+    picture,
+    raster,
+    seen,
+)
+
+_PANEL = 1.35  # inches
+_FINE = 256  # pixels of the longer side of a heat map, drawn
+
+
+def heat_maps(
+    images,
+    maps,
+    titles,
+    path,
+    *,
+    points=None,
+    truth=None,
+    caption: str = "What the channels see",
+    note: str = "",
+) -> None:
+    """Draw the channels' maps over the images: a row an image, a column a channel.
+
+    A column has one scale, from zero to its largest value on these images, so that
+    images can be compared within a channel. Figures 6-9 of the paper.
+
+    Args:
+      images: N images, uint8 [H, W, 3] each.
+      maps: N arrays [K, h, w] of values from 0 up; the cells cover the image exactly.
+        NaN is drawn as 0.
+      titles: K names of the channels.
+      path: the PNG file.
+      points: N arrays [K, 2], (y, x) in pixels: the predicted peaks; or [K, n, 2].
+      truth: the same for the annotated landmarks.
+      caption: what is shown.
+      note: a remark in the corner.
+    """
+    ending = {
+        "caption": caption,
+        "follows": "as in Figures 6-9 of Guo et al. (2020)",
+        "note": note,
+    }
+    if not len(images):
+        return empty(path, "no images", **ending)
+    tops = [max(_top(m[k]) for m in maps) for k in range(len(titles))]
+    heights = [fitted(_PANEL, [image]) for image in images]
+    sheet = Sheet([_PANEL] * (1 + len(titles)), heights)
+    sheet.headings(["image", *titles])
+    for row, (image, channels) in enumerate(zip(images, maps, strict=True)):
+        picture(sheet.panel(row, 0), image)
+        grey = _grey(image)
+        for k, (values, top) in enumerate(zip(channels, tops, strict=True)):
+            axes = sheet.panel(row, 1 + k)
+            picture(axes, grey)
+            raster(axes, _heat(values, top, image.shape[:2]), image.shape[:2])
+            for where, draw in ((truth, _ring), (points, _cross)):
+                if where is not None:
+                    _mark(axes, where[row][k], image.shape[:2], draw)
+    if titles:
+        shades = _colours(np.linspace(0, 1, 128))
+        share = shades[:, 3:]
+        sheet.scale(share * shades[:, :3] + (1 - share) * 0.75, "0", "channel's max")
+    drawn = [(points, _cross, "predicted peak"), (truth, _ring, "ground truth")]
+    drawn = [(draw, label) for where, draw, label in drawn if where is not None]
+    if titles and drawn:
+        sheet.key([_handle(draw) for draw, _ in drawn], [label for _, label in drawn])
+    sheet.save(path, **ending)
+
+
+def pseudo_ground_truth(
+    images,
+    labels,
+    path,
+    *,
+    background: int,
+    caption: str = "Pseudo ground truth",
+    note: str = "",
+) -> None:
+    """Draw which channel each cell is to be taught, beside the image.
+
+    A channel has the same colour and number in every image. Figure 1, lower right.
+
+    Args:
+      images: N images, uint8 [H, W, 3] each.
+      labels: N arrays int [h, w] of channels, -1 without label.
+      path: the PNG file.
+      background: K, the channel of the background.
+      caption: what is shown.
+      note: a remark in the corner.
+    """
+    follows = "channel of each cell, in the manner of Figure 1 of Guo et al. (2020)"
+    ending = {"caption": caption, "follows": follows, "note": note}
+    if not len(images):
+        return empty(path, "no images", **ending)
+    width = 2.6
+    sheet = Sheet([width, width], [fitted(width, [image]) for image in images])
+    sheet.headings(["image", "channel of each cell"])
+    for row, (image, channels) in enumerate(zip(images, labels, strict=True)):
+        picture(sheet.panel(row, 0), image)
+        axes = sheet.panel(row, 1)
+        picture(axes, _grey(image))
+        raster(axes, _cells(np.asarray(channels), background), image.shape[:2])
+        _numbers(axes, np.asarray(channels), image.shape[:2], background)
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(facecolor=colour(0), edgecolor="none"),
+        Patch(facecolor=_BACKGROUND, edgecolor="none"),
+        Patch(facecolor="white", edgecolor=INK, linewidth=0.5),
+    ]
+    sheet.key(handles, ["a channel, with its number", "background", "no label"])
+    sheet.save(path, **ending)
+
+
+def upsample(values, shape: tuple[int, int]) -> np.ndarray:
+    """Stretch a map [h, w] over [H, W] pixels, bilinear between the cells' centres.
+
+    Pixel y lies at cell (y + 0.5) h / H - 0.5; beyond the outer centres the value stays.
+    """
+    values = np.asarray(values, dtype=float)
+    for axis, size in enumerate(shape):
+        count = values.shape[axis]
+        at = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, count - 1)
+        share = np.expand_dims(at - low, 1 - axis)
+        values = values.take(low, axis) * (1 - share) + values.take(high, axis) * share
+    return values
+
+
+def _top(values) -> float:
+    values = np.asarray(values, dtype=float)
+    return float(np.max(values, where=np.isfinite(values), initial=0.0))
+
+
+def _heat(values, top: float, shape: tuple[int, int]) -> np.ndarray:
+    """Colour a map [h, w] by its share of `top`: RGBA over the image [H, W]."""
+    values = np.asarray(values, dtype=float)
+    values = np.where(np.isfinite(values), values, 0.0) / (top or 1.0)
+    shrink = min(1.0, _FINE / max(shape))
+    size = tuple(max(1, round(side * shrink)) for side in shape)
+    return _colours(np.clip(upsample(values, size), 0, 1))
+
+
+def _colours(share) -> np.ndarray:
+    from matplotlib import colormaps
+
+    colours = colormaps["inferno"](0.3 + 0.65 * share)
+    # Proportional to the value, up to where the image could no longer be seen.
+    colours[..., 3] = np.minimum(1.3 * share, 0.75)
+    return colours
+
+
+def _grey(image) -> np.ndarray:
+    """Take most of the colour out of an image, so that colours over it can be told."""
+    grey = np.asarray(image) @ np.array([0.299, 0.587, 0.114])
+    return np.repeat((40 + 0.8 * grey)[..., None], 3, axis=2).astype(np.uint8)
+
+
+def _cross(filled: str, width: float) -> dict:
+    return {"marker": "x", "ms": 6, "mec": filled, "mew": width}
+
+
+def _ring(filled: str, width: float) -> dict:
+    return {"marker": "o", "ms": 8, "mec": filled, "mew": width, "mfc": "none"}
+
+
+_MARKS = {_cross: "#00e5ff", _ring: "#7cff4f"}
+
+
+def _mark(axes, points, shape: tuple[int, int], draw) -> None:
+    points = np.asarray(points, dtype=float).reshape(-1, 2)
+    for y, x in points[seen(points, shape)]:
+        # A dark rim first: the mark must be seen on any ground.
+        axes.plot(x, y, ls="none", clip_on=False, **draw("black", 2.4))
+        axes.plot(x, y, ls="none", clip_on=False, **draw(_MARKS[draw], 1.2))
+
+
+def _handle(draw):
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], ls="none", **draw(_MARKS[draw], 1.4))
+
+
+_BACKGROUND = "#3b3f46"
+
+
+def _cells(labels: np.ndarray, background: int) -> np.ndarray:
+    """Colour each cell by its channel: RGBA [h, w, 4], nothing where there is no label."""
+    from matplotlib.colors import to_rgb
+
+    colours = np.zeros((*labels.shape, 4))
+    for channel in np.unique(labels[labels >= 0]):
+        shade = to_rgb(_BACKGROUND) if channel == background else colour(int(channel))
+        colours[labels == channel] = (*shade, 0.75)
+    return colours
+
+
+def _numbers(axes, labels: np.ndarray, shape: tuple[int, int], background: int) -> None:
+    """Write each cell's channel in it, where there is room."""
+    height, width = shape[0] / labels.shape[0], shape[1] / labels.shape[1]
+    inches = axes.get_position().width * axes.figure.get_size_inches()[0]
+    size = min(8.0, inches / max(labels.shape[1], labels.shape[0] * shape[1] / shape[0]) * 72 / 2.2)
+    if size < 2.5:
+        return
+    for (row, column), channel in np.ndenumerate(labels):
+        if 0 <= channel != background:
+            y, x = (row + 0.5) * height - 0.5, (column + 0.5) * width - 0.5
+            style = {"size": size, "color": ink(colour(int(channel)))}
+            axes.text(x, y, str(channel), ha="center", va="center_baseline", **style)
