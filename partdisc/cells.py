@@ -1,0 +1,48 @@
+"""Packed cells: where each cell of a feature map sits, and which cells are real."""
+
+import jax
+import jax.numpy as jnp
+
+
+def cell_positions(grid: jax.Array, cells: int) -> jax.Array:
+    """Return the position of every packed cell.
+
+    Args:
+      grid: int [2], rows and columns of the map.
+      cells: P, the packed length, at least rows * columns.
+
+    Returns:
+      float32 [P, 2], (y, x) in cells; of no meaning where the cell is not valid.
+    """
+    index = jnp.arange(cells, dtype=grid.dtype)
+    columns = jnp.maximum(grid[1], 1)
+    return jnp.stack([index // columns, index % columns], axis=-1).astype(jnp.float32)
+
+
+def cell_validity(grid: jax.Array, cells: int) -> jax.Array:
+    """Return which packed cells exist: bool [P], for a map of `grid` (rows, columns)."""
+    return jnp.arange(cells, dtype=grid.dtype) < grid[0] * grid[1]
+
+
+def border_cells(grid: jax.Array, cells: int) -> jax.Array:
+    """Return which packed cells lie on the rim of the map: bool [P]."""
+    position = cell_positions(grid, cells)
+    last = (grid - 1).astype(jnp.float32)
+    rim = jnp.any((position == 0) | (position == last[None]), axis=-1)
+    return rim & cell_validity(grid, cells)
+
+
+def normalise(vectors: jax.Array) -> jax.Array:
+    """Scale vectors [..., C] to unit L2 norm; a zero vector stays zero, with zero gradient."""
+    square = jnp.sum(vectors * vectors, axis=-1, keepdims=True)
+    # Two `where`s: the first keeps the gradient of sqrt away from zero.
+    norm = jnp.sqrt(jnp.where(square > 0, square, 1.0))
+    return jnp.where(square > 0, vectors / norm, 0.0)
+
+
+def centred(features: jax.Array, offset: jax.Array) -> jax.Array:
+    """Return float32 unit features [..., C] after subtracting an offset [C]; zeros stay zero."""
+    features = features.astype(jnp.float32)
+    exists = jnp.any(features != 0, axis=-1, keepdims=True)
+    offset = jnp.expand_dims(offset, tuple(range(features.ndim - 1)))
+    return jnp.where(exists, normalise(features - offset), 0.0)

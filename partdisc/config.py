@@ -1,0 +1,212 @@
+"""The configuration: every key with its default, and what each key allows."""
+
+import math
+
+import ml_collections
+
+from partdisc import errors, matching, optimizer, part_layer, pools, pseudo_gt, transforms
+
+
+def base_config() -> ml_collections.ConfigDict:
+    """Return the defaults; a file in `configs/` changes what its experiment needs."""
+    section = ml_collections.ConfigDict
+    config = section()
+    config.seed = 0
+    config.data = section({
+        "name": "folder",  # celeba, cub, folder or shapes
+        "root": "",  # '' = where PARTDISC_DATA says
+        "splits": "official",
+        "crop_margin": -1.0,  # negative = full frame; 0.15 = the object's box + 15 %
+        "short_side": 224,  # pixels
+        "max_aspect": 2.0,  # longer images are squeezed to this; mapped back exactly
+        "train_subset": 2000,  # random training images that learning uses; 0 = all
+        "max_bad_fraction": 0.05,
+        "shapes_train": 400,
+        "shapes_fit": 150,
+        "shapes_test": 150,
+        "shapes_size": 224,  # pixels
+    })
+    config.backbone = section({
+        "name": "vgg16",
+        "layer": "pool4",
+        "weights": "",  # a file, a folder, 'random', or '' = find or download
+        "batch": 8,
+        "center": False,  # subtract the mean feature; random weights need it
+    })
+    config.parts = section({
+        "count": 512,
+        "kappa": 30.0,
+        "background": "mean",
+    })
+    config.clusters = section({
+        "cells_per_image": 20,
+        "border": 3,  # cells
+        "iterations": 150,
+        "tolerance": 5e-5,  # nats
+        "seeding_vectors": 50_000,
+    })
+    config.pools = section({
+        "similarity": "spatial_js",
+        "size": 15,
+        "grid": 7,  # cells of the resized map, a side
+        "refresh_epochs": 0,  # 0 = the pools of the start are kept
+    })
+    config.matching = section({
+        "kind": "mutual",
+        "threshold": 0.6,
+        "saliency": True,
+        "slots": 1024,
+    })
+    config.alignment = section({
+        "transform": "affine",
+        "hypotheses": 256,
+        "radius": 1.0,  # cells
+        "max_area_change": 3.0,
+        "polish": 0,
+    })
+    config.pseudo_gt = section({
+        "capacity": 3,  # cells a part takes in an image
+        "background": "excluded",
+        "background_share": 0.5,  # of the cells, for background = capped
+        "suppression": 0,  # cells
+        "include_self": False,
+    })
+    config.train = section({
+        "steps": 1000,
+        "batch": 4,
+        "learning_rate": 5e-3,
+        "decay": 0.1,
+        "decay_kind": "none",
+        "decay_every": 1000,  # steps, for decay_kind = step
+        "checkpoint_every": 100,
+    })
+    config.detection = section({
+        "box": 100.0,  # pixels at the short side of `data.short_side`
+        "nms_iou": 0.3,
+        "per_part": 5,
+        "min_score": 0.1,  # of what detections.jsonl lists
+    })
+    config.evaluation = section({
+        "threshold": 0.1,  # of the normaliser
+        "channel_selection": "fit",
+        "alignment_images": 200,
+    })
+    config.report = section({"images": 6, "channels": 6})
+    return config
+
+
+# Allowed values: a tuple of names, or (smallest, largest) as a list.
+_CHOICES = {
+    "data.name": ("celeba", "cub", "folder", "shapes"),
+    "data.splits": ("official", "subset"),
+    "backbone.name": ("vgg16", "googlenet"),
+    "parts.background": part_layer.BACKGROUNDS,
+    "pools.similarity": pools.SIMILARITIES,
+    "matching.kind": matching.MATCHINGS,
+    "alignment.transform": tuple(transforms.FAMILIES),
+    "pseudo_gt.background": pseudo_gt.BACKGROUNDS,
+    "train.decay_kind": optimizer.DECAYS,
+    "evaluation.channel_selection": ("fit", "test"),
+}
+_INFINITY = math.inf
+_RANGES = {
+    "seed": (0, 2**31 - 1),
+    "data.crop_margin": (-1, 10),
+    "data.short_side": (16, 4096),
+    "data.max_aspect": (1, 20),
+    "data.train_subset": (0, _INFINITY),
+    "data.max_bad_fraction": (0, 1),
+    "data.shapes_train": (1, _INFINITY),
+    "data.shapes_fit": (1, _INFINITY),
+    "data.shapes_test": (1, _INFINITY),
+    "data.shapes_size": (32, 2048),
+    "backbone.batch": (1, 1024),
+    "parts.count": (2, 65_536),
+    "parts.kappa": (1e-3, 1e4),
+    "clusters.cells_per_image": (1, _INFINITY),
+    "clusters.border": (0, _INFINITY),
+    "clusters.iterations": (1, _INFINITY),
+    "clusters.tolerance": (0, _INFINITY),
+    "clusters.seeding_vectors": (1, _INFINITY),
+    "pools.size": (1, _INFINITY),
+    "pools.grid": (1, 64),
+    "pools.refresh_epochs": (0, _INFINITY),
+    "matching.threshold": (-1, 1),
+    "matching.slots": (4, _INFINITY),
+    "alignment.hypotheses": (1, _INFINITY),
+    "alignment.radius": (1e-3, _INFINITY),
+    "alignment.max_area_change": (1, _INFINITY),
+    "alignment.polish": (0, 100),
+    "pseudo_gt.capacity": (1, _INFINITY),
+    "pseudo_gt.background_share": (0, 1),
+    "pseudo_gt.suppression": (0, _INFINITY),
+    "train.steps": (0, _INFINITY),
+    "train.batch": (1, _INFINITY),
+    "train.learning_rate": (0, _INFINITY),
+    "train.decay": (0, _INFINITY),
+    "train.decay_every": (1, _INFINITY),
+    "train.checkpoint_every": (1, _INFINITY),
+    "detection.box": (1, _INFINITY),
+    "detection.nms_iou": (0, 1),
+    "detection.per_part": (1, 1000),
+    "detection.min_score": (0, 1),
+    "evaluation.threshold": (0, _INFINITY),
+    "evaluation.alignment_images": (0, _INFINITY),
+    "report.images": (1, 100),
+    "report.channels": (1, 100),
+}
+
+
+def flatten(config: ml_collections.ConfigDict) -> dict[str, object]:
+    """Return the config as {'section.key': value}."""
+    flat = {}
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            flat.update({f"{name}.{key}": leaf for key, leaf in flatten(value).items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def validate(config: ml_collections.ConfigDict) -> None:
+    """Check all keys and their values, before any work.
+
+    Raises:
+      errors.ConfigError: names the first key that is unknown, missing, out of range or
+        at odds with another, its value, and what is allowed.
+    """
+    flat, known = flatten(config), flatten(base_config())
+    for key in flat.keys() - known.keys():
+        raise errors.ConfigError(f"config.{key} is not a key; {_keys_near(key, known)}")
+    for key in known.keys() - flat.keys():
+        raise errors.ConfigError(f"config.{key} is missing")
+    for key, value in flat.items():
+        if key in _CHOICES and value not in _CHOICES[key]:
+            allowed = ", ".join(_CHOICES[key])
+            raise errors.ConfigError(f"config.{key} is {value!r}; allowed: {allowed}")
+        if key in _RANGES:
+            low, high = _RANGES[key]
+            # The comparison is written so that NaN fails it.
+            if not low <= value <= high:
+                raise errors.ConfigError(
+                    f"config.{key} is {value!r}; allowed: {low} to {high}"
+                )
+    if config.alignment.polish and config.alignment.transform == "homography":
+        raise errors.ConfigError(
+            "config.alignment.polish is for affine and translation, but "
+            "config.alignment.transform is 'homography'; set polish to 0"
+        )
+    if config.data.crop_margin >= 0 and config.data.name in ("celeba", "folder"):
+        raise errors.ConfigError(
+            f"config.data.crop_margin is {config.data.crop_margin}, but "
+            f"'{config.data.name}' has no boxes to crop to; set it to -1"
+        )
+
+
+def _keys_near(key: str, known: dict[str, object]) -> str:
+    section = key.rpartition(".")[0]
+    near = sorted(name for name in known if name.rpartition(".")[0] == section)
+    keys = near or sorted({name.partition(".")[0] for name in known})
+    return f"allowed{f' in config.{section}' if near and section else ''}: " + ", ".join(
+        name.rpartition(".")[2] for name in keys
+    )

@@ -1,0 +1,256 @@
+"""Score the part layer, untrained and trained, against landmarks and trivial baselines."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc import evaluation, images, stages, training
+from partdisc.cells import cell_validity, centred
+from partdisc.detection import cells_to_pixels, detect
+from partdisc.features import Features
+from partdisc.part_layer import PartLayer, part_probabilities
+
+# Targets whose pools are aligned in one pass.
+PAIRS_BATCH = 4
+
+
+class Predictions(NamedTuple):
+    """What a part layer says of n images, in original pixels.
+
+    Attributes:
+      points: [n, K, D, 2], (y, x) of the detections, strongest first.
+      scores: [n, K, D], -inf in unused slots.
+      mean: [n, K, 2], (y, x) of the centroid of each part's probs.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def peak(self) -> np.ndarray:
+        """[n, K, 2], the strongest detection of each part; NaN where there is none."""
+        found = np.isfinite(self.scores[:, :, 0])
+        return np.where(found[..., None], self.points[:, :, 0], np.nan)
+
+
+@functools.partial(
+    jax.jit, static_argnames=("layer", "box_side", "nms_iou", "per_part", "batch")
+)
+def _detect_all(params, features, grids, offset, *, layer, batch, **options):
+    def one(image):
+        packed, grid = image
+        valid = cell_validity(grid, packed.shape[0])
+        probs = part_probabilities(layer, params, centred(packed, offset), valid)
+        return detect(probs, grid, **options)
+
+    return jax.lax.map(one, (features, grids), batch_size=batch)
+
+
+def predict(
+    config: Any,
+    inputs: stages.Inputs,
+    features: Features,
+    indices: np.ndarray,
+    layer: PartLayer,
+    params: Any,
+    offset: np.ndarray,
+) -> Predictions:
+    """Detect all parts in images of the data set (section 3.3).
+
+    Args:
+      config: the whole config.
+      inputs: data set and geometry.
+      features: the cache.
+      indices: int [n], the images.
+      layer: the part layer.
+      params: its params.
+      offset: [C], subtracted from every feature.
+
+    Returns:
+      The predictions, in the order of `indices`.
+    """
+    network = inputs.backbone
+    stride = network.stride
+    found = []
+    for start in range(0, len(indices), stages.CHUNK):
+        chunk = indices[start : start + stages.CHUNK]
+        taken, grids = features.take(chunk)
+        fill = min(stages.CHUNK, len(indices)) - len(chunk)
+        detections = _detect_all(
+            params,
+            np.pad(taken, ((0, fill), (0, 0), (0, 0))),
+            np.pad(grids, ((0, fill), (0, 0)), constant_values=1),
+            offset,
+            layer=layer, box_side=config.detection.box / stride,
+            nms_iou=config.detection.nms_iou, per_part=config.detection.per_part, batch=8,
+        )
+        detections = jax.tree.map(lambda array, n=len(chunk): np.asarray(array[:n]), detections)
+        geometry = inputs.geometry.take(chunk)
+        points, mean = (
+            images.to_original(cells_to_pixels(cells, stride, network.origin), geometry)
+            for cells in (detections.points, detections.mean)
+        )
+        found.append(Predictions(points, detections.scores, mean))
+    return Predictions(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+
+
+def normalisers(inputs: stages.Inputs, indices: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the lengths [n], original pixels, by which errors of images are divided.
+
+    `box`: longer side of the object's box; `short_side`: of the part of the image used;
+    `regression`: inter-ocular distance where the set has eyes, the box otherwise. A length
+    that is not known is NaN.
+    """
+    dataset = inputs.dataset
+    crops = dataset.crops[indices]
+    lengths = {
+        "box": evaluation.longer_side(dataset.boxes[indices]),
+        "short_side": evaluation.short_side(crops[:, 2:] - crops[:, :2]),
+    }
+    if dataset.eyes is None:
+        lengths["regression"] = lengths["box"]
+    else:
+        lengths["regression"] = evaluation.inter_ocular(dataset.points[indices], *dataset.eyes)
+    return lengths
+
+
+def score(
+    config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Score predictions by PROTOCOLS `default` (regression) and `l2` (detection).
+
+    Args:
+      config: the whole config.
+      inputs: data set and geometry.
+      fit: predictions on the fit split.
+      test: predictions on the test split.
+
+    Returns:
+      Figures in %, and the channel [L] that answers for each landmark (chosen by the box
+      normaliser, or by the short side where the set has no boxes).
+    """
+    dataset, threshold = inputs.dataset, config.evaluation.threshold
+    fit_index, test_index = dataset.splits["fit"], dataset.splits["test"]
+    fit_marks, test_marks = dataset.points[fit_index], dataset.points[test_index]
+    fit_length, test_length = normalisers(inputs, fit_index), normalisers(inputs, test_index)
+    figures: dict[str, Any] = {}
+    channels = None
+    for name in ("box", "short_side"):
+        figures[f"map_l2_{name}"] = figures[f"pck_{name}"] = float("nan")
+        if not np.isfinite(test_length[name]).any():
+            continue
+        ap = [
+            evaluation.part_average_precision(
+                one.scores, one.points, marks, lengths[name], threshold=threshold
+            )
+            for one, marks, lengths in (
+                (fit, fit_marks, fit_length), (test, test_marks, test_length)
+            )
+        ]
+        precision = evaluation.mean_average_precision(
+            *ap, channel_selection=config.evaluation.channel_selection
+        )
+        figures[f"map_l2_{name}"] = precision.mean
+        figures[f"pck_{name}"] = evaluation.pck(
+            test.peak[:, precision.channels], test_marks, test_length[name], threshold=threshold
+        )
+        if channels is None:
+            channels = precision.channels
+            figures["ap_per_part"] = dict(
+                zip(dataset.landmark_names, precision.per_part.tolist(), strict=True)
+            )
+    for name in ("peak", "mean"):
+        error = evaluation.regression_error(
+            getattr(fit, name), fit_marks, getattr(test, name), test_marks,
+            normaliser=test_length["regression"],
+        )
+        figures[f"nme_{name}"] = error.error
+    figures |= {"n_fit": error.n_fit, "n_test": error.n_test}
+    return figures, channels
+
+
+def baselines(inputs: stages.Inputs) -> dict[str, dict[str, float]]:
+    """Score what reads no image: the mean shape of the fit split, and the image's centre."""
+    dataset = inputs.dataset
+    test = dataset.splits["test"]
+    marks, length = dataset.points[test], normalisers(inputs, test)["regression"]
+    mean_shape = evaluation.mean_shape_error(
+        dataset.points[dataset.splits["fit"]], marks, normaliser=length
+    )
+    centre = evaluation.constant_point_error(marks, dataset.sizes[test], normaliser=length)
+    return {"mean_shape": {"nme": mean_shape.error}, "image_centre": {"nme": centre.error}}
+
+
+def alignment_quality(
+    config: Any,
+    inputs: stages.Inputs,
+    features: Features,
+    settings: training.Settings,
+    params: Any,
+    offset: np.ndarray,
+) -> dict[str, float]:
+    """Measure how well pools align on labelled images (PROTOCOLS D).
+
+    The pools are found among `config.evaluation.alignment_images` random images of the fit
+    split. Distances are shares of the box, or of the inter-ocular distance.
+    """
+    dataset = inputs.dataset
+    count = min(config.evaluation.alignment_images, len(dataset.splits["fit"]))
+    if count <= config.pools.size:
+        return {}
+    rng = np.random.default_rng(config.seed)
+    chosen = np.sort(rng.choice(dataset.splits["fit"], count, replace=False))
+    labelled = stages.device_images(features, chosen, offset, salient=config.matching.saliency)
+    pools, _ = stages.find_pools(config, settings.layer, params, labelled, "pools (labelled)")
+    transforms, inliers, matches = align_pools(config, settings, params, labelled, pools)
+    # From cells to original pixels, where landmarks and normalisers are.
+    network = inputs.backbone
+    to_cells = images.cell_matrix(
+        inputs.geometry.take(chosen), network.stride, network.origin
+    )
+    in_pixels = np.linalg.inv(to_cells)[:, None] @ transforms @ to_cells[pools]
+    targets = np.repeat(np.arange(count), pools.shape[1])
+    marks = dataset.points[chosen]
+    length = normalisers(inputs, chosen)["regression"]
+    quality = evaluation.alignment_quality(
+        marks[pools.reshape(-1)], marks[targets], in_pixels.reshape(-1, 3, 3), length[targets],
+        family=config.alignment.transform,
+    )
+    return quality._asdict() | {
+        # In cells the identity is exact; between images of two sizes it scales pixels.
+        "identity_share": float(np.mean(np.abs(transforms - np.eye(3)).max((-2, -1)) < 1e-6)),
+        "inliers": float(inliers.mean()),
+        "matches": float(matches.mean()),
+    }
+
+
+def align_pools(
+    config: Any, settings: training.Settings, params: Any, labelled: training.Images, pools
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Align every image's pool as training does.
+
+    Returns:
+      transforms [N, J, 3, 3] in cells, inliers [N, J] and matches [N, J].
+    """
+    count = len(pools)
+    parts = []
+    for start in range(0, count, PAIRS_BATCH):
+        # The last batch is filled up with the first images, so that all have one shape.
+        targets = np.arange(start, start + PAIRS_BATCH, dtype=np.int32) % count
+        key = jax.random.fold_in(jax.random.key(config.seed), start)
+        supervision = _supervise(settings, params, labelled, pools, targets, key)
+        parts.append(jax.tree.map(np.asarray, (
+            supervision.alignment.transform, supervision.alignment.inliers,
+            supervision.matches.count,
+        )))
+    return tuple(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _supervise(settings, params, labelled, pools, targets, key) -> training.Supervision:
+    batch = training.gather(labelled, targets, jnp.asarray(pools))
+    return training.supervise(key, settings, batch, training.forward(settings, params, batch))

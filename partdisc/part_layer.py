@@ -1,0 +1,89 @@
+"""The part layer: a 1x1 convolution of cosines, with a background channel (section 3.1)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.cells import normalise
+
+BACKGROUNDS = ("mean", "constant")
+# The constant background starts where the worst-explained fifth of the cells begins.
+BACKGROUND_QUANTILE = 0.2
+
+
+class PartLayer(nn.Module):
+    """Score every cell against the part directions and the background.
+
+    `logits = kappa * cos(feature - offset, centre)`. The background is one more
+    direction (`mean`) or one trained number (`constant`).
+
+    Attributes:
+      parts: K.
+      kappa: concentration of the clusters, the inverse temperature of the softmax.
+      background: one of `BACKGROUNDS`.
+    """
+
+    parts: int
+    kappa: float
+    background: str
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Return the logits [..., K + 1] of features [..., C]."""
+        channels = features.shape[-1]
+        init = nn.initializers.normal()
+        centres = self.param("centres", init, (self.parts, channels))
+        directions = features @ normalise(centres).T
+        if self.background == "mean":
+            direction = self.param("background", init, (channels,))
+            background = features @ normalise(direction)[:, None]
+        else:
+            level = self.param("background", nn.initializers.zeros, ())
+            background = jnp.broadcast_to(level, features.shape[:-1] + (1,))
+        return self.kappa * jnp.concatenate([directions, background], axis=-1)
+
+
+def initial_params(
+    centres: np.ndarray, features: np.ndarray, *, background: str
+) -> dict[str, Any]:
+    """Build the untrained part layer, the paper's *Clustering* baseline.
+
+    Args:
+      centres: [K, C] unit cluster centres.
+      features: [n, C] unit feature vectors of the training images, a sample.
+      background: `mean` starts the background at the features' mean direction;
+        `constant` at the 20 % quantile of the best cluster's cosine.
+
+    Returns:
+      Params of `PartLayer`.
+    """
+    if background == "mean":
+        mean = features.mean(axis=0)
+        start = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    else:
+        start = np.quantile((features @ centres.T).max(axis=1), BACKGROUND_QUANTILE)
+    return {
+        "centres": jnp.asarray(centres, jnp.float32),
+        "background": jnp.asarray(start, jnp.float32),
+    }
+
+
+def part_probabilities(
+    layer: PartLayer, params: dict[str, Any], features: jax.Array, valid: jax.Array
+) -> jax.Array:
+    """Return p(part | cell), zero on cells that do not exist.
+
+    Args:
+      layer: the module.
+      params: its params.
+      features: [P, C] unit features.
+      valid: bool [P].
+
+    Returns:
+      probs [P, K + 1], rows summing to 1 where valid.
+    """
+    probs = jax.nn.softmax(layer.apply({"params": params}, features), axis=-1)
+    return jnp.where(valid[:, None], probs, 0.0)

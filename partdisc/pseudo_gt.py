@@ -1,0 +1,160 @@
+"""Pseudo ground truth from the mean of aligned maps (Algorithm 1)."""
+
+import jax
+import jax.numpy as jnp
+
+from partdisc.cells import cell_positions
+
+BACKGROUNDS = ("excluded", "capped", "printed")
+
+
+def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.Array) -> jax.Array:
+    """Label the cells as Algorithm 1 does, in a few parallel rounds.
+
+    Algorithm 1 takes the largest remaining value, gives that cell that channel, and
+    closes a channel that is full. Cells and channels rank each other by the same value,
+    so its result is the only stable matching of cells to channels with these capacities
+    and deferred acceptance finds the same one: each cell proposes to its best channel
+    that has not refused it, each channel keeps its best, until nobody is refused. Ties go
+    to the lower cell, then to the lower channel, as an arg-max over [P, channels] does.
+
+    Args:
+      scores: [P, channels], the mean map.
+      open_cells: bool [P], the cells to label.
+      capacity: int [channels], cells that a channel takes.
+
+    Returns:
+      int32 [P], the channel of each cell; -1 where the cell is not open or no channel
+      had room for it.
+    """
+    cells, channels = scores.shape
+    index = jnp.arange(cells)
+
+    def propose(refused):
+        offers = jnp.where(refused, -jnp.inf, scores)
+        choice = jnp.argmax(offers, axis=1)
+        value = jnp.take_along_axis(offers, choice[:, None], axis=1)[:, 0]
+        active = open_cells & (value > -jnp.inf)
+        return choice, value, active
+
+    def rounds(state):
+        refused, _ = state
+        choice, value, active = propose(refused)
+        rival = (choice[:, None] == choice[None]) & active[None]
+        ahead = (value[None] > value[:, None]) | (
+            (value[None] == value[:, None]) & (index[None] < index[:, None])
+        )
+        rank = jnp.sum(rival & ahead, axis=1)
+        refusal = active & (rank >= capacity[choice])
+        refused = refused | (
+            refusal[:, None] & (choice[:, None] == jnp.arange(channels)[None])
+        )
+        return refused, jnp.any(refusal)
+
+    start = jnp.broadcast_to((capacity <= 0)[None], scores.shape)
+    refused, _ = jax.lax.while_loop(lambda state: state[1], rounds, (start, jnp.array(True)))
+    choice, _, active = propose(refused)
+    return jnp.where(active, choice, -1).astype(jnp.int32)
+
+
+def printed_algorithm(
+    scores: jax.Array,
+    open_cells: jax.Array,
+    capacity: jax.Array,
+    grid: jax.Array,
+    *,
+    suppression: int,
+) -> jax.Array:
+    """Label the cells by Algorithm 1 as printed, one arg-max after the other.
+
+    Args:
+      scores: [P, channels], the mean map.
+      open_cells: bool [P], the cells to label.
+      capacity: int [channels], cells that a channel takes.
+      grid: int [2], rows and columns.
+      suppression: radius in cells (0, 1, 2 in Table 7) around a chosen cell within which
+        the channel may not be chosen again: a square of side 2 * radius + 1. The
+        background (the last channel, where its capacity is P or more) is not suppressed.
+
+    Returns:
+      int32 [P] as `deferred_acceptance`, and equal to it at radius 0.
+    """
+    cells, channels = scores.shape
+    position = cell_positions(grid, cells)
+    open_ended = capacity >= cells
+
+    def pick(_, state):
+        values, labels, taken = state
+        best = jnp.argmax(values)
+        cell, channel = best // channels, best % channels
+        found = values[cell, channel] > -jnp.inf
+        taken = taken.at[channel].add(1)
+        near = jnp.max(jnp.abs(position - position[cell]), axis=-1) <= suppression
+        near = near & ~open_ended[channel] & (suppression > 0)
+        closed = near | (taken[channel] >= capacity[channel])
+        column = jnp.where(closed, -jnp.inf, values[:, channel])
+        after = values.at[:, channel].set(column).at[cell].set(-jnp.inf)
+        return (
+            jnp.where(found, after, values),
+            jnp.where(found, labels.at[cell].set(channel.astype(jnp.int32)), labels),
+            taken,
+        )
+
+    allowed = open_cells[:, None] & (capacity > 0)[None]
+    state = (
+        jnp.where(allowed, scores, -jnp.inf),
+        jnp.full(cells, -1, jnp.int32),
+        jnp.zeros(channels, capacity.dtype),
+    )
+    return jax.lax.fori_loop(0, cells, pick, state)[1]
+
+
+def channel_capacity(
+    parts: int, cells: jax.Array, *, capacity: int, background: str, background_share: float
+) -> jax.Array:
+    """Return how many cells each channel may take, the background last.
+
+    Args:
+      parts: K.
+      cells: int [], valid cells of the image.
+      capacity: cells a part may take (3 in the paper).
+      background: `printed`, as many cells as there are (Algorithm 1, which collapses on
+        full frames); `capped`, `background_share` of the cells; `excluded`, none.
+      background_share: share of the cells, for `capped`.
+
+    Returns:
+      int32 [K + 1].
+    """
+    share = {"printed": 1.0, "capped": background_share, "excluded": 0.0}[background]
+    # The printed form must exceed every packed length to count as open-ended.
+    last = (
+        jnp.array(2**30, jnp.int32)
+        if background == "printed"
+        else jnp.floor(share * cells.astype(jnp.float32)).astype(jnp.int32)
+    )
+    return jnp.concatenate([jnp.full(parts, capacity, jnp.int32), last[None]])
+
+
+def generate(
+    mean: jax.Array,
+    covered: jax.Array,
+    grid: jax.Array,
+    capacity: jax.Array,
+    *,
+    suppression: int,
+) -> jax.Array:
+    """Generate the pseudo ground truth of one image (Algorithm 1).
+
+    Args:
+      mean: [P, K + 1], mean of the normalised aligned maps.
+      covered: bool [P], the cells that some neighbour covers.
+      grid: int [2].
+      capacity: int [K + 1], see `channel_capacity`.
+      suppression: radius in cells.
+
+    Returns:
+      int32 [P] in 0..K (K the background), -1 where unlabelled.
+    """
+    if suppression == 0:
+        return deferred_acceptance(mean, covered, capacity)
+    return printed_algorithm(mean, covered, capacity, grid, suppression=suppression)

@@ -1,0 +1,258 @@
+"""The stages before training: data, features, clusters, pools; each kept in the work directory."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc import clusters, images, matching, pools
+from partdisc.backbones import Backbone, Weights, backbone, load_weights
+from partdisc.cells import cell_validity, centred
+from partdisc.data import Dataset, open_dataset
+from partdisc.errors import ConfigError, DataError
+from partdisc.features import Features, cache_features
+from partdisc.part_layer import PartLayer, initial_params, part_probabilities
+from partdisc.progress import Progress, say, track
+from partdisc.training import Images
+from partdisc.workdir import Workdir, digest, write_json
+
+# Images of one pass of a small kernel over cached features.
+CHUNK = 64
+# Vectors that place the background among the features.
+BACKGROUND_VECTORS = 20_000
+
+
+class Inputs(NamedTuple):
+    """What a run works on.
+
+    Attributes:
+      dataset: the images and their annotation.
+      backbone: the network.
+      weights: its weights.
+      geometry: how each image becomes the network's input.
+      key: names all that the features depend on.
+    """
+
+    dataset: Dataset
+    backbone: Backbone
+    weights: Weights
+    geometry: images.Geometry
+    key: str
+
+
+class Start(NamedTuple):
+    """The untrained part layer: the paper's *Clustering*.
+
+    Attributes:
+      params: of the part layer.
+      offset: [C], subtracted from every feature.
+      key: names all that it depends on.
+    """
+
+    params: dict[str, Any]
+    offset: np.ndarray
+    key: str
+
+
+def open_inputs(config: Any, workdir: Workdir) -> Inputs:
+    """Open the data set and the weights, and say what was found.
+
+    Raises:
+      errors.PartdiscError: a file is absent or unusable, or there are too few images.
+    """
+    network = backbone(config.backbone.name, config.backbone.layer)
+    weights = load_weights(network, config.backbone.weights, seed=config.seed)
+    dataset = open_dataset(
+        config.data,
+        workdir.path / "data",
+        seed=config.seed,
+        progress=lambda records, total, label: track(records, label, total=total, unit="images"),
+    )
+    geometry = images.geometry(
+        dataset.sizes, dataset.crops, config.data.short_side, network.stride,
+        config.data.max_aspect,
+    )
+    _describe(dataset, network, weights)
+    _check_enough(config, dataset, geometry, network)
+    key = digest(
+        dataset.fingerprint, weights.digest, weights.preprocessing, network.name, network.layer,
+        geometry.working,
+    )
+    write_json(
+        workdir.path / "data.json",
+        {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "images": len(dataset),
+            "splits": {name: len(index) for name, index in dataset.splits.items()},
+            "landmarks": dataset.landmark_names,
+            "skipped": [problem._asdict() for problem in dataset.problems],
+            "weights": weights.origin,
+        },
+    )
+    return Inputs(dataset, network, weights, geometry, key)
+
+
+def _describe(dataset: Dataset, network: Backbone, weights: Weights) -> None:
+    counts = ", ".join(f"{len(index)} {name}" for name, index in dataset.splits.items())
+    say(f"data: {dataset.name}, {len(dataset)} images ({counts})")
+    for problem in dataset.problems[:10]:
+        say(f"  skipped {problem.name}: {problem.reason}")
+    if len(dataset.problems) > 10:
+        say(f"  and {len(dataset.problems) - 10} more, listed in data.json")
+    if dataset.problems:
+        say(f"  {len(dataset.problems)} images skipped in all")
+    say(
+        f"backbone: {network.name} {network.layer}, {network.channels} channels, stride "
+        f"{network.stride}, receptive field {network.receptive_field} pixels; {weights.origin}"
+    )
+
+
+def _check_enough(
+    config: Any, dataset: Dataset, geometry: images.Geometry, network: Backbone
+) -> None:
+    """Refuse too few training images before any work starts."""
+    train = dataset.splits["train"]
+    if len(train) <= config.pools.size:
+        raise DataError(
+            f"{len(train)} training images, but config.pools.size is {config.pools.size}: an "
+            f"image needs that many others; add images or set it to {max(len(train) - 1, 1)} "
+            "or less" if len(train) > 1 else
+            f"{len(train)} training images: parts are found by comparing images, at least 2"
+        )
+    cells = (geometry.working[train] // network.stride).prod(axis=1)
+    vectors = int(np.minimum(cells, config.clusters.cells_per_image).sum())
+    if vectors < 2 * config.parts.count:
+        raise ConfigError(
+            f"config.parts.count is {config.parts.count}, but {len(train)} training images give "
+            f"{vectors} feature vectors to cluster and a part needs 2; set it to at most "
+            f"{vectors // 2}, or raise config.clusters.cells_per_image "
+            f"({config.clusters.cells_per_image} of {int(cells.max())} cells)"
+        )
+    for split in ("fit", "test"):
+        if len(dataset.landmark_names) and not len(dataset.splits[split]):
+            raise DataError(
+                f"data: the split '{split}' of {dataset.name} has no images here "
+                f"(config.data.splits is '{config.data.splits}')"
+            )
+
+
+def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
+    """Compute the features of all images, or reuse them."""
+    return cache_features(
+        workdir.path / "features.npy",
+        inputs.key,
+        inputs.dataset,
+        np.arange(len(inputs.dataset)),
+        inputs.geometry,
+        inputs.backbone,
+        inputs.weights,
+        batch=config.backbone.batch,
+    )
+
+
+def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Features) -> Start:
+    """Cluster the training features and build the untrained part layer, or reuse it."""
+    key = digest(inputs.key, config.seed, config.parts, config.clusters, config.backbone.center)
+    saved = workdir.load("clusters.npz", key)
+    if saved is None:
+        saved = _cluster(config, inputs.dataset.splits["train"], features)
+        workdir.save("clusters.npz", key, **saved)
+    params = {name: jnp.asarray(saved[name]) for name in ("centres", "background")}
+    return Start(params, saved["offset"], key)
+
+
+def _cluster(config: Any, train: np.ndarray, features: Features) -> dict[str, np.ndarray]:
+    options = config.clusters
+    train_features, grids = features.take(train)
+    image, cell = clusters.sample_cells(
+        grids, per_image=options.cells_per_image, border=options.border, seed=config.seed
+    )
+    vectors = train_features[image, cell].astype(np.float32)
+    offset = vectors.mean(axis=0) if config.backbone.center else np.zeros_like(vectors[0])
+    vectors = np.asarray(jax.jit(centred)(vectors, offset))
+    with Progress("clusters", total=options.iterations, unit="steps") as progress:
+        mixture = clusters.fit_mixture(
+            vectors,
+            parts=config.parts.count,
+            kappa=config.parts.kappa,
+            iterations=options.iterations,
+            tolerance=options.tolerance,
+            seeding_vectors=options.seeding_vectors,
+            seed=config.seed,
+            after_step=lambda _, likelihood: progress.advance(1, f"log likelihood {likelihood:.3f}"),
+        )
+    rng = np.random.default_rng(config.seed)
+    sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]
+    params = initial_params(
+        np.asarray(mixture.centres), sample, background=config.parts.background
+    )
+    return {name: np.asarray(value) for name, value in params.items()} | {"offset": offset}
+
+
+def device_images(
+    features: Features, indices: np.ndarray, offset: np.ndarray, *, salient: bool
+) -> Images:
+    """Put images on the device for training, each cell with its saliency (1 if not wanted)."""
+    taken, grids = features.take(indices)
+    taken, grids = jnp.asarray(taken), jnp.asarray(grids)
+    weight = jnp.ones(taken.shape[:2], jnp.float32)
+    if salient:
+        one = jax.jit(lambda packed, grid: matching.saliency(packed.astype(jnp.float32), grid))
+        weight = jax.lax.map(lambda image: one(*image), (taken, grids), batch_size=CHUNK)
+    return Images(taken, grids, weight, jnp.asarray(offset))
+
+
+@functools.partial(jax.jit, static_argnames=("layer", "similarity", "grid_size"))
+def _descriptors(
+    params: Any, features, grids, offset, *, layer: PartLayer, similarity: str, grid_size: int
+) -> jax.Array:
+    def one(image):
+        packed, grid = image
+        valid = cell_validity(grid, packed.shape[0])
+        probs = part_probabilities(layer, params, centred(packed, offset), valid)
+        if similarity == "spatial_js":
+            return pools.spatial_descriptor(probs, grid, size=grid_size)
+        return pools.peak_descriptor(probs)
+
+    return jax.lax.map(one, (features, grids), batch_size=CHUNK)
+
+
+def find_pools(
+    config: Any, layer: PartLayer, params: Any, train: Images, label: str = "pools"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the pool of every training image.
+
+    Returns:
+      int32 [N, J] rows of `train`, nearest first, and float32 [N, J] their distances: in
+      nats for `spatial_js`, 1 - cosine for `position_free`.
+    """
+    descriptors = np.asarray(_descriptors(
+        params, train.features, train.grids, train.offset, layer=layer,
+        similarity=config.pools.similarity, grid_size=config.pools.grid,
+    ))
+    if config.pools.similarity == "position_free":
+        distance = 1.0 - descriptors @ descriptors.T
+    else:
+        with Progress(label, total=100, unit="%") as progress:
+
+            def show(done: int, total: int) -> None:
+                progress.advance(100 * done // total - progress.done)
+
+            distance = pools.js_divergence(descriptors, show)
+    return pools.nearest(distance, config.pools.size)
+
+
+def pools_stage(
+    config: Any, workdir: Workdir, start: Start, layer: PartLayer, train: Images
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Find the pools of the untrained layer, or reuse them; with their key."""
+    key = digest(start.key, config.pools)
+    saved = workdir.load("pools.npz", key)
+    if saved is None:
+        members, distances = find_pools(config, layer, start.params, train)
+        workdir.save("pools.npz", key, members=members, distances=distances)
+        return members, distances, key
+    return saved["members"], saved["distances"], key

@@ -1,0 +1,207 @@
+"""Train the part layer: the loop around `training.train_step`, its log and its checkpoints."""
+
+import json
+import pathlib
+import shutil
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc import stages, training
+from partdisc.checkpoints import Checkpoints
+from partdisc.progress import Progress, say
+from partdisc.workdir import Workdir, digest, write_lines
+
+# The layer has collapsed where the background wins more than this share of the cells, or
+# where fewer than this share of the parts win any cell of a batch that could hold them.
+COLLAPSE_BACKGROUND = 0.9
+COLLAPSE_CHANNELS = 0.05
+# Steps over which a collapse is judged.
+COLLAPSE_WINDOW = 20
+
+
+def targets_of_step(step: int, images: int, batch: int, seed: int) -> np.ndarray:
+    """Return the targets [B] of a step: one random order of all images after the other."""
+    position = step * batch + np.arange(batch)
+    orders = {
+        epoch: np.random.default_rng([seed, epoch]).permutation(images)
+        for epoch in np.unique(position // images).tolist()
+    }
+    return np.array([orders[p // images][p % images] for p in position.tolist()], np.int32)
+
+
+def collapse(records: list[dict[str, float]], parts: int) -> str:
+    """Name the collapse that the last steps show; '' where there is none.
+
+    Args:
+      records: rows of metrics.jsonl.
+      parts: K.
+    """
+    last = records[-COLLAPSE_WINDOW:]
+    if len(last) < COLLAPSE_WINDOW:
+        return ""
+    mean = {name: np.mean([row[name] for row in last]) for name in last[0]}
+    background = max(mean["background_share"], mean["background_argmax"])
+    if background > COLLAPSE_BACKGROUND:
+        return (
+            f"background collapse: {100 * background:.0f} % of the cells are background, so "
+            "the parts learn little; config.pseudo_gt.background = 'excluded' avoids it"
+        )
+    possible = min(parts, mean["labels_in_use"])
+    if mean["channels_in_use"] < COLLAPSE_CHANNELS * possible:
+        return (
+            f"channel collapse: only {mean['channels_in_use']:.0f} of {parts} parts win any "
+            "cell; a lower config.train.learning_rate may avoid it"
+        )
+    return ""
+
+
+class _Log:
+    """metrics.jsonl: one row a step, appended; rows after the restored step are cut."""
+
+    def __init__(self, path: pathlib.Path, step: int):
+        self.records = [row for row in read_metrics(path) if row["step"] <= step]
+        write_lines(path, self.records)
+        self._file = open(path, "a")  # noqa: SIM115
+
+    def write(self, row: dict[str, float]) -> None:
+        self.records.append(row)
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
+    """Read the whole rows of a metrics.jsonl; none where it is absent."""
+    rows = []
+    if path.exists():
+        for line in path.read_text().splitlines():
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:  # the row that a kill cut short
+                break
+    return rows
+
+
+def train(
+    config: Any,
+    workdir: Workdir,
+    start: stages.Start,
+    images: training.Images,
+    pools: np.ndarray,
+    pools_key: str,
+) -> training.State:
+    """Train, or take up where an earlier run stopped, to `config.train.steps` steps.
+
+    The same config gives the same parameters, whether or not it was interrupted.
+
+    Args:
+      config: the whole config.
+      workdir: of the run.
+      start: the untrained part layer.
+      images: the training images on the device.
+      pools: int32 [N, J], the pools of the start.
+      pools_key: names all that the pools depend on.
+
+    Returns:
+      The state after the last step.
+    """
+    settings = training.settings_of(config)
+    state = training.initial_state(settings, start.params)
+    options = {k: v for k, v in config.train.items() if k not in ("steps", "checkpoint_every")}
+    key = digest(
+        pools_key, options, config.matching, config.alignment, config.pseudo_gt, config.seed
+    )
+    checkpoints = _open_checkpoints(workdir, key, config.train.steps)
+    if checkpoints.latest() > 0:
+        state = checkpoints.restore(state)
+        say(f"training goes on from step {int(state.step)}")
+    log = _Log(workdir.path / "metrics.jsonl", int(state.step))
+    try:
+        return _loop(config, workdir, settings, state, images, pools, key, checkpoints, log)
+    finally:
+        log.close()
+        checkpoints.close()
+
+
+def _open_checkpoints(workdir: Workdir, key: str, steps: int) -> Checkpoints:
+    """Open the folder of checkpoints of this training; what another config left goes."""
+    folder = workdir.path / "checkpoints"
+    if folder.exists():
+        for other in folder.iterdir():
+            if other.name != key:
+                shutil.rmtree(other, ignore_errors=True)
+    checkpoints = Checkpoints(folder / key)
+    if checkpoints.latest() > steps:
+        checkpoints.close()
+        shutil.rmtree(folder / key)
+        checkpoints = Checkpoints(folder / key)
+    if checkpoints.latest() < 0:
+        (workdir.path / "metrics.jsonl").unlink(missing_ok=True)
+    return checkpoints
+
+
+def _loop(config, workdir, settings, state, images, pools, key, checkpoints, log):
+    count, steps = images.features.shape[0], config.train.steps
+    first = int(state.step)
+    base_key = jax.random.key(config.seed)
+    refresh = config.pools.refresh_epochs and max(
+        1, config.pools.refresh_epochs * count // config.train.batch
+    )
+    members = jnp.asarray(pools)
+    state = jax.tree.map(jnp.copy, state)  # the first step donates its buffers
+    pending, warned, clock = None, False, time.monotonic()
+    with Progress("training", total=steps, unit="steps", start=first) as progress:
+
+        def record(step: int, metrics: dict[str, jax.Array]) -> None:
+            nonlocal warned, clock
+            row = {name: float(value) for name, value in metrics.items()}
+            seconds, clock = time.monotonic() - clock, time.monotonic()
+            log.write({"step": step, **row, "seconds": seconds})
+            progress.advance(1, f"loss {row['loss']:.3f}")
+            if not warned and (message := collapse(log.records, config.parts.count)):
+                say(f"warning at step {step}: {message}")
+                warned = True
+
+        for step in range(first, steps):
+            if refresh and (step % refresh == 0 or step == first):
+                members = _refreshed(
+                    config, workdir, settings, state, images, pools, key, checkpoints,
+                    step // refresh,
+                )
+            targets = targets_of_step(step, count, config.train.batch, config.seed)
+            state, metrics = training.train_step(
+                settings, state, images, members, targets, base_key
+            )
+            # Fetched one step late, so that the host never makes the device wait.
+            if pending is not None:
+                record(*pending)
+            pending = (step + 1, metrics)
+            if step + 1 == steps or (step + 1) % config.train.checkpoint_every == 0:
+                record(*pending)
+                pending = None
+                checkpoints.save(state)
+    return state
+
+
+def _refreshed(config, workdir, settings, state, images, pools, key, checkpoints, number):
+    """Return the pools of the current epoch, made by the layer as it was at its start.
+
+    They are kept in a file, and the state they were made from is saved before, so that a
+    resumed run finds either the file or that state.
+    """
+    if number == 0:
+        return jnp.asarray(pools)
+    name, refresh_key = "pools-refreshed.npz", digest(key, number)
+    saved = workdir.load(name, refresh_key)
+    if saved is None:
+        checkpoints.save(state)
+        members, distances = stages.find_pools(config, settings.layer, state.params, images)
+        saved = {"members": members, "distances": distances}
+        workdir.save(name, refresh_key, **saved)
+    return jnp.asarray(saved["members"])

@@ -1,0 +1,297 @@
+"""One training step: align the pools, make the pseudo ground truth, follow the loss."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from partdisc import matching, pseudo_gt
+from partdisc.alignment import Alignment, align, is_identity
+from partdisc.cells import cell_validity, centred, normalise
+from partdisc.loss import coherence_loss
+from partdisc.optimizer import adagrad, learning_rate
+from partdisc.part_layer import PartLayer, part_probabilities
+from partdisc.warp import warp_weights
+
+
+class Settings(NamedTuple):
+    """The static part of a step: sections of the config, hashable for jit.
+
+    Attributes:
+      layer: the part layer.
+      matching: section `matching`, as sorted items.
+      alignment: section `alignment`, likewise.
+      pseudo_gt: section `pseudo_gt`, likewise.
+      optimizer: what `learning_rate` takes, likewise.
+    """
+
+    layer: PartLayer
+    matching: tuple
+    alignment: tuple
+    pseudo_gt: tuple
+    optimizer: tuple
+
+
+def settings_of(config: Any) -> Settings:
+    """Take from a config what a step needs."""
+    train = config.train
+    rate = {
+        "rate": train.learning_rate,
+        "decay": train.decay,
+        "kind": train.decay_kind,
+        "every": train.decay_every,
+    }
+    return Settings(
+        layer=PartLayer(config.parts.count, config.parts.kappa, config.parts.background),
+        matching=tuple(sorted(config.matching.items())),
+        alignment=tuple(sorted(config.alignment.items())),
+        pseudo_gt=tuple(sorted(config.pseudo_gt.items())),
+        optimizer=tuple(sorted(rate.items())),
+    )
+
+
+class State(NamedTuple):
+    """All that training changes.
+
+    Attributes:
+      params: of the part layer.
+      optimizer: state of Adagrad.
+      step: int [], steps done.
+    """
+
+    params: Any
+    optimizer: Any
+    step: jax.Array
+
+
+class Images(NamedTuple):
+    """The training images on the device.
+
+    Attributes:
+      features: float16 [N, P, C] unit features.
+      grids: int32 [N, 2].
+      saliency: [N, P], factor of each cell in matching.
+      offset: [C], subtracted from every feature.
+    """
+
+    features: jax.Array
+    grids: jax.Array
+    saliency: jax.Array
+    offset: jax.Array
+
+
+def initial_state(settings: Settings, params: Any) -> State:
+    """Return the state before the first step."""
+    optimizer = adagrad(learning_rate(**dict(settings.optimizer)))
+    return State(params, optimizer.init(params), jnp.zeros((), jnp.int32))
+
+
+def align_pairs(
+    key: jax.Array,
+    settings: Settings,
+    target_maps: jax.Array,
+    source_maps: jax.Array,
+    target_saliency: jax.Array,
+    source_saliency: jax.Array,
+    target_grids: jax.Array,
+    source_grids: jax.Array,
+) -> tuple[Alignment, matching.Matches]:
+    """Align each neighbour with its target.
+
+    Args:
+      key: random key.
+      settings: static settings.
+      target_maps: [B, P, D] unit vectors of the cells.
+      source_maps: [B, J, P, D] of the neighbours.
+      target_saliency: [B, P].
+      source_saliency: [B, J, P].
+      target_grids: int [B, 2].
+      source_grids: int [B, J, 2].
+
+    Returns:
+      Alignments and matches, each with leading axes [B, J].
+    """
+    options = dict(settings.matching)
+    options.pop("saliency")
+
+    def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
+        matches = matching.find_matches(
+            matching.match_cosines(target, source),
+            target_salient, source_salient, target_grid, source_grid, **options,
+        )
+        arguments = dict(settings.alignment)
+        arguments["family"] = arguments.pop("transform")
+        return align(key, matches, source_grid, **arguments), matches
+
+    over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
+    keys = jax.random.split(key, source_maps.shape[:2])
+    return jax.vmap(over_pool)(
+        keys, target_maps, source_maps, target_saliency, source_saliency,
+        target_grids, source_grids,
+    )
+
+
+class Batch(NamedTuple):
+    """Targets and their pools: features float32 [B, 1 + J, P, C] and what goes with them."""
+
+    features: jax.Array
+    grids: jax.Array
+    saliency: jax.Array
+    valid: jax.Array
+
+
+def gather(images: Images, targets: jax.Array, pools: jax.Array) -> Batch:
+    """Collect the maps of targets [B] and of their pools (`pools` [N, J])."""
+    members = jnp.concatenate([targets[:, None], pools[targets]], axis=1)
+    grids = images.grids[members]
+    valid = jax.vmap(jax.vmap(lambda grid: cell_validity(grid, images.features.shape[1])))(grids)
+    features = centred(images.features[members], images.offset)
+    return Batch(features, grids, images.saliency[members], valid)
+
+
+class Supervision(NamedTuple):
+    """What a batch is trained towards.
+
+    Attributes:
+      labels: int32 [B, P], pseudo ground truth.
+      weights: [B, J, P, P], the warps.
+      alignment: leading axes [B, J].
+      matches: leading axes [B, J].
+    """
+
+    labels: jax.Array
+    weights: jax.Array
+    alignment: Alignment
+    matches: matching.Matches
+
+
+def _mean_map(own: jax.Array, others: jax.Array, weights: jax.Array, include_own: bool):
+    """Average maps [P, .] of an image and its warped pool [J, P, .] by coverage [P]."""
+    warped = jnp.einsum("jpq,jqk->pk", weights, others)
+    coverage = jnp.sum(weights, axis=(0, 2))
+    if include_own:
+        warped, coverage = warped + own, coverage + 1.0
+    return warped / jnp.maximum(coverage, 1e-6)[:, None], coverage
+
+
+def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array) -> Supervision:
+    """Align the pools of a batch and generate its pseudo ground truth (section 3.2.2-3).
+
+    Args:
+      key: random key.
+      settings: static settings.
+      batch: B targets with J neighbours each.
+      probs: [B, 1 + J, P, K + 1] of the maps of the batch.
+    """
+    maps = jax.vmap(jax.vmap(matching.peak_normalise))(probs)
+    unit = normalise(maps)
+    alignment, matches = align_pairs(
+        key, settings, unit[:, 0], unit[:, 1:], batch.saliency[:, 0], batch.saliency[:, 1:],
+        batch.grids[:, 0], batch.grids[:, 1:],
+    )
+    cells = probs.shape[2]
+    warp = functools.partial(warp_weights, cells=cells)
+    weights = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None)))(
+        alignment.transform, batch.grids[:, 1:], batch.grids[:, 0]
+    )
+    options = dict(settings.pseudo_gt)
+
+    def label(own, others, weights, valid, grid):
+        mean, coverage = _mean_map(own, others, weights, options["include_self"])
+        capacity = pseudo_gt.channel_capacity(
+            settings.layer.parts, jnp.sum(valid), capacity=options["capacity"],
+            background=options["background"], background_share=options["background_share"],
+        )
+        covered = valid & (coverage > 1e-3)
+        return pseudo_gt.generate(
+            mean, covered, grid, capacity, suppression=options["suppression"]
+        )
+
+    labels = jax.vmap(label)(
+        maps[:, 0], maps[:, 1:], weights, batch.valid[:, 0], batch.grids[:, 0]
+    )
+    return Supervision(labels, weights, alignment, matches)
+
+
+def forward(settings: Settings, params: Any, batch: Batch) -> jax.Array:
+    """Return probs [B, 1 + J, P, K + 1] of a batch."""
+    one = functools.partial(part_probabilities, settings.layer, params)
+    return jax.vmap(jax.vmap(one))(batch.features, batch.valid)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def train_step(
+    settings: Settings,
+    state: State,
+    images: Images,
+    pools: jax.Array,
+    targets: jax.Array,
+    base_key: jax.Array,
+) -> tuple[State, dict[str, jax.Array]]:
+    """Do one step on a batch of targets.
+
+    Gradients flow through the probabilities of a target and of all its neighbours, and
+    not through matching, transforms or the pseudo ground truth.
+
+    Args:
+      settings: static settings.
+      state: what training changes; its buffers are reused.
+      images: the training images.
+      pools: int32 [N, J].
+      targets: int32 [B], rows of `images`.
+      base_key: key of the run; the step's own key is folded from it.
+
+    Returns:
+      The next state, and metrics of this step, each [].
+    """
+    key = jax.random.fold_in(base_key, state.step)
+    batch = gather(images, targets, pools)
+
+    def objective(params):
+        probs = forward(settings, params, batch)
+        supervision = jax.lax.stop_gradient(
+            supervise(key, settings, batch, jax.lax.stop_gradient(probs))
+        )
+        mean, _ = jax.vmap(functools.partial(_mean_map, include_own=True))(
+            probs[:, 0], probs[:, 1:], supervision.weights
+        )
+        return jnp.mean(jax.vmap(coherence_loss)(mean, supervision.labels)), (probs, supervision)
+
+    (loss, (probs, supervision)), gradient = jax.value_and_grad(objective, has_aux=True)(
+        state.params
+    )
+    optimizer = adagrad(learning_rate(**dict(settings.optimizer)))
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = {"loss": loss} | step_metrics(settings.layer.parts, batch, probs, supervision)
+    return State(params, optimizer_state, state.step + 1), metrics
+
+
+def step_metrics(
+    parts: int, batch: Batch, probs: jax.Array, supervision: Supervision
+) -> dict[str, jax.Array]:
+    """Measure alignment, pseudo ground truth and the use of channels in a batch, each []."""
+    labels, alignment = supervision.labels, supervision.alignment
+    labelled = labels >= 0
+    total = jnp.maximum(jnp.sum(labelled), 1).astype(jnp.float32)
+    counts = jnp.zeros(parts + 1).at[jnp.where(labelled, labels, parts + 1)].add(1.0, mode="drop")
+    share = counts / total
+    own, valid = probs[:, 0], batch.valid[:, 0]
+    winner = jnp.argmax(own, axis=-1)
+    used = jnp.zeros(parts + 1, bool).at[jnp.where(valid, winner, parts)].set(True)
+    cells = jnp.sum(valid).astype(jnp.float32)
+    return {
+        "matches": jnp.mean(supervision.matches.count.astype(jnp.float32)),
+        "inliers": jnp.mean(alignment.inliers.astype(jnp.float32)),
+        "score": jnp.mean(alignment.score),
+        "identity_share": jnp.mean(is_identity(alignment.transform).astype(jnp.float32)),
+        # Of the pseudo ground truth, and of the layer's own arg-max.
+        "background_share": share[parts],
+        "background_argmax": jnp.sum((winner == parts) & valid) / cells,
+        "channels_in_use": jnp.sum(used[:parts]),
+        "labels_in_use": jnp.sum(counts[:parts] > 0),
+        "entropy": -jnp.sum(share * jnp.log(jnp.maximum(share, 1e-12))),
+        "labelled_share": jnp.sum(labelled) / cells,
+    }

@@ -1,0 +1,114 @@
+"""Families of spatial transforms, solved in closed form from a minimal set of matches."""
+
+import jax
+import jax.numpy as jnp
+
+from partdisc.warp import invert
+
+# Family -> matches in a minimal set.
+FAMILIES = {"none": 0, "translation": 1, "affine": 3, "homography": 4}
+# Twice the smallest area, in square cells, of a triangle of matches that fixes a transform.
+SMALLEST_TRIANGLE = 1.0
+
+
+def _homogeneous(points: jax.Array) -> jax.Array:
+    """Return points [n, 2] as the columns of a matrix [3, n]."""
+    return jnp.concatenate([points.T, jnp.ones((1, points.shape[0]), points.dtype)])
+
+
+def _triangle_matrix(points: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return three points [3, 2] as columns [3, 3], and whether they span a triangle."""
+    matrix = _homogeneous(points)
+    area = jnp.abs(jnp.linalg.det(matrix))
+    return matrix, area >= SMALLEST_TRIANGLE
+
+
+def _basis(points: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the homography [3, 3] that takes the projective basis to four points [4, 2]."""
+    matrix, spans = _triangle_matrix(points[:3])
+    coefficient = invert(matrix) @ jnp.concatenate([points[3], jnp.ones(1, points.dtype)])
+    general = spans & jnp.all(jnp.abs(coefficient) > 0.05)
+    return matrix * coefficient[None], general
+
+
+def solve(source: jax.Array, target: jax.Array, *, family: str) -> tuple[jax.Array, jax.Array]:
+    """Solve the transform that maps a minimal set of neighbour cells to target cells.
+
+    Args:
+      source: [n, 2], (y, x) cells of the neighbour; n as in `FAMILIES`.
+      target: [n, 2], (y, x) cells of the target.
+      family: `translation`, `affine` or `homography`.
+
+    Returns:
+      transform [3, 3] and bool [], whether the set determines one (no three of its
+      points nearly on a line).
+    """
+    identity = jnp.eye(3, dtype=source.dtype)
+    if family == "translation":
+        return identity.at[:2, 2].set(target[0] - source[0]), jnp.array(True)
+    if family == "affine":
+        from_matrix, from_spans = _triangle_matrix(source)
+        to_matrix, to_spans = _triangle_matrix(target)
+        transform = to_matrix @ invert(from_matrix)
+        return transform.at[2].set(identity[2]), from_spans & to_spans
+    from_basis, from_general = _basis(source)
+    to_basis, to_general = _basis(target)
+    transform = to_basis @ invert(from_basis)
+    scale = transform[2, 2]
+    general = from_general & to_general & (jnp.abs(scale) > 1e-6)
+    return jnp.where(general, transform / jnp.where(general, scale, 1.0), identity), general
+
+
+def is_plausible(transform: jax.Array, grid: jax.Array, *, max_area_change: float) -> jax.Array:
+    """Return whether a transform keeps orientation and roughly the area: bool [].
+
+    Args:
+      transform: [3, 3], neighbour cells to target cells.
+      grid: int [2], the neighbour's rows and columns.
+      max_area_change: at each corner of the neighbour's map an area may grow or shrink by
+        at most this factor.
+    """
+    last = (grid - 1).astype(transform.dtype)
+    unit = jnp.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]], transform.dtype)
+    corners = unit * jnp.concatenate([last, jnp.ones(1, transform.dtype)])[None]
+    depth = corners @ transform[2]
+    # The Jacobian's determinant of a homography is det(T) / depth^3.
+    area = jnp.linalg.det(transform) / jnp.where(depth > 0.05, depth, 1.0) ** 3
+    kept = (area >= 1.0 / max_area_change) & (area <= max_area_change)
+    return jnp.all((depth > 0.05) & kept)
+
+
+def least_squares(
+    source: jax.Array, target: jax.Array, weight: jax.Array, *, family: str
+) -> tuple[jax.Array, jax.Array]:
+    """Fit a translation or an affine map to weighted matches.
+
+    Args:
+      source: [M, 2], (y, x) cells of the neighbour.
+      target: [M, 2], (y, x) cells of the target.
+      weight: [M], zero leaves a match out.
+      family: `translation` or `affine`.
+
+    Returns:
+      transform [3, 3] and bool [], whether the matches determine one.
+    """
+    total = jnp.sum(weight)
+    share = weight / jnp.where(total > 0, total, 1.0)
+    source_mean, target_mean = share @ source, share @ target
+    linear = jnp.eye(2, dtype=source.dtype)
+    determined = total > 0
+    if family == "affine":
+        centred = source - source_mean[None]
+        scatter = (centred * share[:, None]).T @ centred
+        cross = (centred * share[:, None]).T @ (target - target_mean[None])
+        determinant = scatter[0, 0] * scatter[1, 1] - scatter[0, 1] * scatter[1, 0]
+        determined = determined & (determinant > 0.01)
+        adjugate = jnp.stack([
+            jnp.stack([scatter[1, 1], -scatter[0, 1]]),
+            jnp.stack([-scatter[1, 0], scatter[0, 0]]),
+        ])
+        solved = (adjugate @ cross / jnp.where(determined, determinant, 1.0)).T
+        linear = jnp.where(determined, solved, linear)
+    shift = target_mean - linear @ source_mean
+    top = jnp.concatenate([linear, shift[:, None]], axis=1)
+    return jnp.concatenate([top, jnp.array([[0, 0, 1]], top.dtype)]), determined

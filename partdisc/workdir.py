@@ -1,0 +1,149 @@
+"""The work directory of a run: atomic files, each keyed by what it depends on."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from partdisc.errors import WorkdirError
+
+# Raised by hand whenever a stage's code changes what its file means.
+FORMAT = 1
+MARK = "partdisc.json"
+
+
+def digest(*parts: Any) -> str:
+    """Return a short stable name (hex) of anything that JSON can write."""
+    text = json.dumps([FORMAT, *parts], sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(value.tobytes()).hexdigest()
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.to_dict()
+
+
+@contextlib.contextmanager
+def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield a temporary path beside `path` that takes its place if all goes well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Write a JSON file atomically; NaN becomes null."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(_finite(value), indent=2, default=_plain) + "\n")
+
+
+def write_lines(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
+    """Write a JSON-lines file atomically; NaN becomes null."""
+    with atomic(path) as temporary, open(temporary, "w") as file:
+        for row in rows:
+            file.write(json.dumps(_finite(row), default=_plain) + "\n")
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Read a JSON file; None where it is absent or was not written by us to its end."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(leaf) for key, leaf in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(leaf) for leaf in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value
+
+
+class Workdir:
+    """A run's folder, held by one process at a time.
+
+    Use as a context manager; `path / name` are its files.
+
+    Raises:
+      WorkdirError: the folder cannot be made or written, holds something else, or
+        another process works in it.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = pathlib.Path(path).absolute()
+        self._lock = None
+
+    def __enter__(self) -> "Workdir":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            foreign = not (self.path / MARK).exists() and any(self.path.iterdir())
+            if foreign:
+                raise WorkdirError(
+                    f"{self.path} is not empty and no work directory of partdisc; "
+                    "give --workdir a new folder"
+                )
+            self._lock = open(self.path / MARK, "a+")  # noqa: SIM115
+        except OSError as error:
+            raise WorkdirError(f"cannot write in {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "another process"
+            self._lock.close()
+            raise WorkdirError(f"{self.path} is in use by {holder}; wait or stop it") from error
+        self._lock.seek(0)
+        self._lock.truncate()
+        self._lock.write(json.dumps({"format": FORMAT, "process": os.getpid()}))
+        self._lock.flush()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._lock.close()
+
+    def load(self, name: str, key: str) -> dict[str, np.ndarray] | None:
+        """Return the arrays of the stage file `name` if it was made under `key`."""
+        try:
+            with np.load(self.path / name) as file:
+                arrays = {field: file[field] for field in file.files}
+        except (OSError, ValueError, EOFError, KeyError):
+            return None
+        except Exception as error:  # zipfile.BadZipFile: a damaged file is made again
+            if type(error).__name__ != "BadZipFile":
+                raise
+            return None
+        return arrays if str(arrays.pop("key", "")) == key else None
+
+    def save(self, name: str, key: str, **arrays: np.ndarray) -> None:
+        """Write the stage file `name` atomically, with its key."""
+        with atomic(self.path / name) as temporary:
+            np.savez(temporary, key=key, **arrays)
+
+
+def disk_message(error: OSError) -> str:
+    """Say in one line what the operating system refused."""
+    name = error.filename or "a file of the work directory"
+    hint = ""
+    if error.errno == errno.ENOSPC:
+        hint = "; free some space and run the same command again: it goes on where it stopped"
+    return f"{name}: {error.strerror or error}{hint}"
