@@ -16,7 +16,8 @@ Notation, kept everywhere in the package:
 * Pixel coordinates put the centres of pixels at integers: the top left pixel's
   centre is (0, 0) and an image [H, W] covers [-0.5, H - 0.5] x [-0.5, W - 0.5].
 * Feature coordinates are in cells, with cell centres at integers. Cell `i` has
-  its centre at `stride * (i + 0.5) - 0.5` pixels of the resized image.
+  its centre at `stride * i + origin` pixels of the resized image, where the
+  backbone's receptive field has it.
 * A feature map is a packed list of cells, `features [N, P, C]`, with its
   `grid [N, 2]` (rows, columns): cell `p` sits at `(p // columns, p % columns)`
   and is valid while `p < rows * columns`. Portrait and landscape images share

@@ -199,25 +199,21 @@ def _scale_start(points: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np
     return (geometry.working / sides).reshape(shape), start.reshape(shape)
 
 
-def take(geometry: Geometry, index: int | np.ndarray) -> Geometry:
-    """Take the geometry of one image, or of several, out of a batch."""
-    return Geometry(*(field[index] for field in geometry))
-
-
-def cell_matrix(geometry: Geometry, stride: int) -> np.ndarray:
+def cell_matrix(geometry: Geometry, stride: int, origin: float) -> np.ndarray:
     """Return the matrices that take original pixels to cells.
 
     Args:
         geometry: of images, fields [..., 2].
         stride: of the network, pixels of the working image per cell.
+        origin: centre of the first cell, pixels of the working image.
 
     Returns:
         float64 [..., 3, 3], acting on the columns (y, x, 1).
     """
     crop = geometry.crop.astype(np.float64)
-    scale = geometry.working / (crop[..., 2:] - crop[..., :2]) / stride
+    scale = geometry.working / (crop[..., 2:] - crop[..., :2])
     matrix = np.zeros((*scale.shape[:-1], 3, 3))
-    matrix[..., [0, 1], [0, 1]] = scale
-    matrix[..., :2, 2] = (0.5 - crop[..., :2]) * scale - 0.5
+    matrix[..., [0, 1], [0, 1]] = scale / stride
+    matrix[..., :2, 2] = ((0.5 - crop[..., :2]) * scale - 0.5 - origin) / stride
     matrix[..., 2, 2] = 1.0
     return matrix

@@ -29,22 +29,23 @@ def test_output_shape(name, layer):
 
 
 @pytest.mark.parametrize(
-    "name,layer,channels,stride,field",
+    "name,layer,channels,stride,field,origin",
     [
-        ("vgg16", "pool3", 256, 8, 44),
-        ("vgg16", "conv4_3", 512, 8, 92),
-        ("vgg16", "pool4", 512, 16, 100),
-        ("vgg16", "conv5_3", 512, 16, 196),
-        ("vgg16", "pool5", 512, 32, 212),
-        ("googlenet", "inception_3a", 256, 8, 59),
-        ("googlenet", "inception_3b", 480, 8, 91),
-        ("googlenet", "inception_4b", 512, 16, 235),
-        ("googlenet", "inception_4e", 832, 16, 427),
+        ("vgg16", "pool3", 256, 8, 44, 3.5),
+        ("vgg16", "conv4_3", 512, 8, 92, 3.5),
+        ("vgg16", "pool4", 512, 16, 100, 7.5),
+        ("vgg16", "conv5_3", 512, 16, 196, 7.5),
+        ("vgg16", "pool5", 512, 32, 212, 15.5),
+        ("googlenet", "inception_3a", 256, 8, 59, 6.0),
+        ("googlenet", "inception_3b", 480, 8, 91, 6.0),
+        ("googlenet", "inception_4b", 512, 16, 235, 14.0),
+        ("googlenet", "inception_4e", 832, 16, 427, 14.0),
     ],
 )
-def test_geometry(name, layer, channels, stride, field):
+def test_geometry(name, layer, channels, stride, field, origin):
     net = backbone(name, layer)
     assert (net.channels, net.stride, net.receptive_field) == (channels, stride, field)
+    assert net.origin == origin
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,8 @@ def test_receptive_field_is_what_a_cell_can_see(rng, name, layer, size):
     for axes in ((1, 2), (0, 2)):
         pixels = np.flatnonzero(total[0].sum(axis=axes))
         assert net.receptive_field - 2 * net.stride < np.ptp(pixels) + 1 <= net.receptive_field
-        assert pixels[0] <= net.stride * cell <= pixels[-1]
+        centre = (pixels[0] + pixels[-1]) / 2
+        assert abs(centre - (net.stride * cell + net.origin)) <= 1.5
 
 
 def test_vgg16_names_and_shapes():

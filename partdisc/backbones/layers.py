@@ -90,6 +90,8 @@ class Conv(NamedTuple):
     size: int
     stride: int = 1
 
+    lead = 0.0  # an output looks at a window centred on `stride` times its index
+
     def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.channels)
         # Zeros only declare the shapes: the values come from `load_weights`.
@@ -105,6 +107,11 @@ class MaxPool(NamedTuple):
     size: int
     stride: int
 
+    @property
+    def lead(self) -> float:
+        """How far its window's centre lies beyond `stride` times its index, in cells."""
+        return (self.size - 1) / 2
+
     def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
         return max_pool(x, size=self.size, stride=self.stride)
 
@@ -115,6 +122,8 @@ class LocalResponseNorm(NamedTuple):
     name: str
     size: int = 1  # in cells: it looks at its own cell only
     stride: int = 1
+
+    lead = 0.0
 
     def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
         return local_response_norm(x)
@@ -133,6 +142,7 @@ class Inception(NamedTuple):
 
     size = 5  # the widest branch sets the receptive field
     stride = 1
+    lead = 0.0
 
     def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
         def branch(name: str, channels: int, size: int, x: jax.Array) -> jax.Array:

@@ -57,6 +57,20 @@ class Backbone:
         return field
 
     @property
+    def origin(self) -> float:
+        """Where the first cell's receptive field has its centre, in pixels.
+
+        Cell i is centred at `stride * i + origin`. For VGG16 that is the middle of the
+        `stride` pixels that a cell stands for; GoogLeNet's pools of 3 x 3, which start at
+        their cell and overlap the next, shift it.
+        """
+        centre, step = 0.0, 1
+        for layer in self.layers:
+            centre += layer.lead * step
+            step *= layer.stride
+        return centre
+
+    @property
     def module(self) -> Network:
         """The flax module; it has the parameters of `layers` only."""
         return Network(self.layers)
