@@ -129,7 +129,7 @@ def fit_mixture(
       parts: K.
       kappa: fixed concentration (30).
       iterations: EM steps at most.
-      tolerance: stop where the mean log likelihood gains less, in nats.
+      tolerance: stop where the mean log likelihood changes by less, in nats.
       seeding_vectors: vectors used at most by the k-means++ seeding.
       seed: of the seeding.
       after_step: called with the number of steps done and the mean log likelihood.
@@ -147,7 +147,8 @@ def fit_mixture(
         mixture, likelihood = em_step(mixture, vectors, kappa)
         likelihood = float(likelihood)
         after_step(step + 1, likelihood)
-        if likelihood - before < tolerance:
+        # A drop is no convergence: it is what re-seeding a dead cluster costs at first.
+        if abs(likelihood - before) < tolerance:
             break
         before = likelihood
     return mixture

@@ -1,5 +1,6 @@
 """Adagrad as the paper's PyTorch has it (section 4.3)."""
 
+import jax.numpy as jnp
 import optax
 
 DECAYS = ("none", "inverse_time", "step")
@@ -18,9 +19,9 @@ def learning_rate(*, rate: float, decay: float, kind: str, every: int) -> optax.
       every: steps between two drops of `step`.
     """
     if kind == "inverse_time":
-        return lambda step: rate / (1.0 + decay * step)
+        return lambda step: rate / (1.0 + decay * jnp.asarray(step, jnp.float32))
     if kind == "step":
-        return lambda step: rate * decay ** (step // every)
+        return lambda step: rate * decay ** jnp.asarray(step // every, jnp.float32)
     return optax.constant_schedule(rate)
 
 

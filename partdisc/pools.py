@@ -51,9 +51,9 @@ def js_divergence(descriptors: np.ndarray, after_block=lambda done, total: None)
       float32 [N, N], mean over cells, in nats: symmetric, 0 on the diagonal, at most log 2.
     """
     images, cells, channels = descriptors.shape
-    flat = descriptors.reshape(images, -1).astype(np.float32)
+    flat = descriptors.reshape(images, cells * channels).astype(np.float32)
     flat = np.pad(flat, ((0, -images % BLOCK), (0, -cells * channels % LANES)))
-    blocks = flat.reshape(-1, BLOCK, flat.shape[1])
+    blocks = flat.reshape(len(flat) // BLOCK, BLOCK, flat.shape[1])
     result = np.zeros((len(flat), len(flat)), np.float32)
     total, done = len(blocks) * (len(blocks) + 1) // 2, 0
     for i, first in enumerate(blocks):
