@@ -4,7 +4,7 @@ import math
 
 import ml_collections
 
-from partdisc import errors, matching, optimizer, part_layer, pools, pseudo_gt, transforms
+from partdisc import alignment, errors, matching, optimizer, part_layer, pools, pseudo_gt, transforms
 
 
 def base_config() -> ml_collections.ConfigDict:
@@ -60,6 +60,7 @@ def base_config() -> ml_collections.ConfigDict:
     config.alignment = section({
         "transform": "affine",
         "hypotheses": 256,
+        "scoring": "truncated",
         "radius": 1.0,  # cells
         "max_area_change": 3.0,
         "polish": 0,
@@ -104,10 +105,12 @@ _CHOICES = {
     "pools.similarity": pools.SIMILARITIES,
     "matching.kind": matching.MATCHINGS,
     "alignment.transform": tuple(transforms.FAMILIES),
+    "alignment.scoring": alignment.SCORINGS,
     "pseudo_gt.background": pseudo_gt.BACKGROUNDS,
     "train.decay_kind": optimizer.DECAYS,
     "evaluation.channel_selection": ("fit", "test"),
 }
+_KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 _INFINITY = math.inf
 _RANGES = {
     "seed": (0, 2**31 - 1),
@@ -176,11 +179,14 @@ def validate(config: ml_collections.ConfigDict) -> None:
         at odds with another, its value, and what is allowed.
     """
     flat, known = flatten(config), flatten(base_config())
-    for key in flat.keys() - known.keys():
+    for key in sorted(flat.keys() - known.keys()):
         raise errors.ConfigError(f"config.{key} is not a key; {_keys_near(key, known)}")
-    for key in known.keys() - flat.keys():
+    for key in sorted(known.keys() - flat.keys()):
         raise errors.ConfigError(f"config.{key} is missing")
     for key, value in flat.items():
+        kind = type(known[key])
+        if type(value) not in ((int, float) if kind is float else (kind,)):
+            raise errors.ConfigError(f"config.{key} is {value!r}; allowed: {_KINDS[kind]}")
         if key in _CHOICES and value not in _CHOICES[key]:
             allowed = ", ".join(_CHOICES[key])
             raise errors.ConfigError(f"config.{key} is {value!r}; allowed: {allowed}")
@@ -205,8 +211,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
 
 def _keys_near(key: str, known: dict[str, object]) -> str:
     section = key.rpartition(".")[0]
-    near = sorted(name for name in known if name.rpartition(".")[0] == section)
+    near = sorted(name for name in known if section and name.rpartition(".")[0] == section)
     keys = near or sorted({name.partition(".")[0] for name in known})
-    return f"allowed{f' in config.{section}' if near and section else ''}: " + ", ".join(
+    return f"allowed{f' in config.{section}' if near else ''}: " + ", ".join(
         name.rpartition(".")[2] for name in keys
     )

@@ -68,8 +68,11 @@ def _take_up(
     state = read_json(mark)
     if state and state.get("key") == key:
         with contextlib.suppress(OSError, ValueError):
+            size = path.stat().st_size
             store = np.lib.format.open_memmap(path, "r+")
-            if store.shape == shape:
+            # A file that was cut short would have been filled up with zeros by opening it.
+            whole = size == store.offset + store.nbytes
+            if whole and (store.shape, store.dtype) == (shape, DTYPE):
                 return store, int(state["done"])
     mark.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)

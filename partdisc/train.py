@@ -77,14 +77,15 @@ class _Log:
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
-    """Read the whole rows of a metrics.jsonl; none where it is absent."""
+    """Read the whole rows of a metrics.jsonl, null as NaN; none where it is absent."""
     rows = []
     if path.exists():
         for line in path.read_text().splitlines():
             try:
-                rows.append(json.loads(line))
+                row = json.loads(line)
             except json.JSONDecodeError:  # the row that a kill cut short
                 break
+            rows.append({name: np.nan if value is None else value for name, value in row.items()})
     return rows
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,7 @@ def digest(*parts: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return hashlib.sha256(value.tobytes()).hexdigest()
+        return [value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()]
     if isinstance(value, np.generic):
         return value.item()
     return value.to_dict()
@@ -70,12 +71,14 @@ def read_json(path: pathlib.Path) -> Any:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
     if isinstance(value, dict):
         return {key: _finite(leaf) for key, leaf in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(leaf) for leaf in value]
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
     return value
 
 
@@ -103,15 +106,15 @@ class Workdir:
                     "give --workdir a new folder"
                 )
             self._lock = open(self.path / MARK, "a+")  # noqa: SIM115
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.close()
+            holder = (read_json(self.path / MARK) or {}).get("process", "of another user")
+            raise WorkdirError(
+                f"{self.path} is in use by process {holder}; wait for it or stop it"
+            ) from error
         except OSError as error:
             raise WorkdirError(f"cannot write in {self.path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "another process"
-            self._lock.close()
-            raise WorkdirError(f"{self.path} is in use by {holder}; wait or stop it") from error
         self._lock.seek(0)
         self._lock.truncate()
         self._lock.write(json.dumps({"format": FORMAT, "process": os.getpid()}))
@@ -126,11 +129,8 @@ class Workdir:
         try:
             with np.load(self.path / name) as file:
                 arrays = {field: file[field] for field in file.files}
-        except (OSError, ValueError, EOFError, KeyError):
-            return None
-        except Exception as error:  # zipfile.BadZipFile: a damaged file is made again
-            if type(error).__name__ != "BadZipFile":
-                raise
+        # Absent, or damaged in one of the ways that NumPy and zipfile tell apart.
+        except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
             return None
         return arrays if str(arrays.pop("key", "")) == key else None
 
