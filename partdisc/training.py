@@ -167,8 +167,20 @@ class Supervision(NamedTuple):
     matches: matching.Matches
 
 
-def _mean_map(own: jax.Array, others: jax.Array, weights: jax.Array, include_own: bool):
-    """Average maps [P, .] of an image and its warped pool [J, P, .] by coverage [P]."""
+def mean_map(
+    own: jax.Array, others: jax.Array, weights: jax.Array, include_own: bool
+) -> tuple[jax.Array, jax.Array]:
+    """Average the maps of a warped pool, and of the image itself if wanted.
+
+    Args:
+      own: [P, K + 1], the image's map.
+      others: [J, P, K + 1], its neighbours'.
+      weights: [J, P, P], the warps.
+      include_own: whether the image's map counts as one more.
+
+    Returns:
+      The mean [P, K + 1] over what covers each cell, and the coverage [P].
+    """
     warped = jnp.einsum("jpq,jqk->pk", weights, others)
     coverage = jnp.sum(weights, axis=(0, 2))
     if include_own:
@@ -199,7 +211,7 @@ def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array
     options = dict(settings.pseudo_gt)
 
     def label(own, others, weights, valid, grid):
-        mean, coverage = _mean_map(own, others, weights, options["include_self"])
+        mean, coverage = mean_map(own, others, weights, options["include_self"])
         capacity = pseudo_gt.channel_capacity(
             settings.layer.parts, jnp.sum(valid), capacity=options["capacity"],
             background=options["background"], background_share=options["background_share"],
@@ -254,7 +266,7 @@ def train_step(
         supervision = jax.lax.stop_gradient(
             supervise(key, settings, batch, jax.lax.stop_gradient(probs))
         )
-        mean, _ = jax.vmap(functools.partial(_mean_map, include_own=True))(
+        mean, _ = jax.vmap(functools.partial(mean_map, include_own=True))(
             probs[:, 0], probs[:, 1:], supervision.weights
         )
         return jnp.mean(jax.vmap(coherence_loss)(mean, supervision.labels)), (probs, supervision)
@@ -281,7 +293,7 @@ def step_metrics(
     own, valid = probs[:, 0], batch.valid[:, 0]
     winner = jnp.argmax(own, axis=-1)
     used = jnp.zeros(parts + 1, bool).at[jnp.where(valid, winner, parts)].set(True)
-    cells = jnp.sum(valid).astype(jnp.float32)
+    cells = jnp.sum(valid)
     return {
         "matches": jnp.mean(supervision.matches.count.astype(jnp.float32)),
         "inliers": jnp.mean(alignment.inliers.astype(jnp.float32)),
