@@ -50,6 +50,15 @@ def test_atomic_replaces_and_leaves_nothing_behind(tmp_path):
     assert names(path.parent) == {"a.txt"}
 
 
+def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with open(path) as reader:
+        with atomic(path) as temporary:
+            temporary.write_text("new and longer")
+        assert reader.read() == "old"
+
+
 def test_an_exception_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
