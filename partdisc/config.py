@@ -18,7 +18,7 @@ def base_config() -> ml_collections.ConfigDict:
         "splits": "official",
         "crop_margin": -1.0,  # negative = full frame; 0.15 = the object's box + 15 %
         "short_side": 224,  # pixels
-        "max_aspect": 2.0,  # longer images are squeezed to this; mapped back exactly
+        "max_aspect": 1.5,  # longer images are squeezed to this; mapped back exactly
         "train_subset": 2000,  # random training images that learning uses; 0 = all
         "max_bad_fraction": 0.05,
         "shapes_train": 400,
@@ -179,8 +179,8 @@ def validate(config: ml_collections.ConfigDict) -> None:
         at odds with another, its value, and what is allowed.
     """
     flat, known = flatten(config), flatten(base_config())
-    for key in sorted(flat.keys() - known.keys()):
-        raise errors.ConfigError(f"config.{key} is not a key; {_keys_near(key, known)}")
+    for key in sorted(flat):
+        check_key(key)
     for key in sorted(known.keys() - flat.keys()):
         raise errors.ConfigError(f"config.{key} is missing")
     for key, value in flat.items():
@@ -207,6 +207,17 @@ def validate(config: ml_collections.ConfigDict) -> None:
             f"config.data.crop_margin is {config.data.crop_margin}, but "
             f"'{config.data.name}' has no boxes to crop to; set it to -1"
         )
+
+
+def check_key(key: str) -> None:
+    """Check that a key such as `train.steps` exists.
+
+    Raises:
+      errors.ConfigError: names the keys that there are.
+    """
+    known = flatten(base_config())
+    if key not in known:
+        raise errors.ConfigError(f"config.{key} is not a key; {_keys_near(key, known)}")
 
 
 def _keys_near(key: str, known: dict[str, object]) -> str:

@@ -207,24 +207,27 @@ def alignment_quality(
     labelled = stages.device_images(features, chosen, offset, salient=config.matching.saliency)
     pools, _ = stages.find_pools(config, settings.layer, params, labelled, "pools (labelled)")
     transforms, inliers, matches = align_pools(config, settings, params, labelled, pools)
-    # From cells to original pixels, where landmarks and normalisers are.
+    # Everything is measured in pixels of the target's original image, where the neighbour
+    # lies at first as its cells do: images of two sizes and crops can be compared.
     network = inputs.backbone
     to_cells = images.cell_matrix(
         inputs.geometry.take(chosen), network.stride, network.origin
     )
-    in_pixels = np.linalg.inv(to_cells)[:, None] @ transforms @ to_cells[pools]
+    to_pixels = np.linalg.inv(to_cells)[:, None]
+    marks = dataset.points[chosen].astype(np.float64)
+    moved = to_pixels @ to_cells[pools]
+    sources = marks[pools] @ np.swapaxes(moved[..., :2, :2], -1, -2) + moved[..., None, :2, 2]
     targets = np.repeat(np.arange(count), pools.shape[1])
-    marks = dataset.points[chosen]
     length = normalisers(inputs, chosen)["regression"]
     quality = evaluation.alignment_quality(
-        marks[pools.reshape(-1)], marks[targets], in_pixels.reshape(-1, 3, 3), length[targets],
+        sources.reshape(len(targets), -1, 2),
+        marks[targets],
+        (to_pixels @ transforms @ to_cells[:, None]).reshape(-1, 3, 3),
+        length[targets],
         family=config.alignment.transform,
     )
     return quality._asdict() | {
-        # In cells the identity is exact; between images of two sizes it scales pixels.
-        "identity_share": float(np.mean(np.abs(transforms - np.eye(3)).max((-2, -1)) < 1e-6)),
-        "inliers": float(inliers.mean()),
-        "matches": float(matches.mean()),
+        "inliers": float(inliers.mean()), "matches": float(matches.mean())
     }
 
 
@@ -254,3 +257,43 @@ def align_pools(
 def _supervise(settings, params, labelled, pools, targets, key) -> training.Supervision:
     batch = training.gather(labelled, targets, jnp.asarray(pools))
     return training.supervise(key, settings, batch, training.forward(settings, params, batch))
+
+
+def detection_rows(
+    config: Any,
+    inputs: stages.Inputs,
+    indices: np.ndarray,
+    found: Predictions,
+    parts: dict[str, int],
+) -> list[dict[str, Any]]:
+    """List detections for detections.jsonl.
+
+    Args:
+      config: the whole config.
+      inputs: data set and geometry.
+      indices: int [n], the images.
+      found: their predictions.
+      parts: name -> channel of the channels that answer for a part.
+
+    Returns:
+      A row a detection with at least `config.detection.min_score`: image, channel, parts (the
+      names it answers for), score, point (y, x) and box (y0, x0, y1, x1), original pixels.
+    """
+    geometry = inputs.geometry.take(indices)
+    sides = geometry.crop[:, 2:] - geometry.crop[:, :2]
+    half = 0.5 * config.detection.box * sides / geometry.working
+    names: dict[int, list[str]] = {}
+    for name, channel in parts.items():
+        names.setdefault(int(channel), []).append(name)
+    rows = []
+    for n, k, d in np.argwhere(found.scores >= config.detection.min_score):
+        point = found.points[n, k, d]
+        rows.append({
+            "image": inputs.dataset.keys[indices[n]],
+            "channel": int(k),
+            "parts": names.get(int(k), []),
+            "score": round(float(found.scores[n, k, d]), 4),
+            "point": [round(value, 2) for value in point.tolist()],
+            "box": [round(v, 2) for v in (*(point - half[n]), *(point + half[n]))],
+        })
+    return rows

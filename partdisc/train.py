@@ -12,6 +12,7 @@ import numpy as np
 
 from partdisc import stages, training
 from partdisc.checkpoints import Checkpoints
+from partdisc.errors import WorkdirError
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest, write_lines
 
@@ -96,6 +97,8 @@ def train(
     images: training.Images,
     pools: np.ndarray,
     pools_key: str,
+    *,
+    trained_only: bool = False,
 ) -> training.State:
     """Train, or take up where an earlier run stopped, to `config.train.steps` steps.
 
@@ -108,9 +111,13 @@ def train(
       images: the training images on the device.
       pools: int32 [N, J], the pools of the start.
       pools_key: names all that the pools depend on.
+      trained_only: refuse to do any step: the training must have ended.
 
     Returns:
       The state after the last step.
+
+    Raises:
+      errors.WorkdirError: with `trained_only`, where this config has not been trained.
     """
     settings = training.settings_of(config)
     state = training.initial_state(settings, start.params)
@@ -118,6 +125,11 @@ def train(
     key = digest(
         pools_key, options, config.matching, config.alignment, config.pseudo_gt, config.seed
     )
+    if trained_only and _steps_done(workdir.path / "checkpoints" / key) < config.train.steps:
+        raise WorkdirError(
+            f"{workdir.path} holds no layer trained with this config to "
+            f"{config.train.steps} steps; run it with --mode=train"
+        )
     checkpoints = _open_checkpoints(workdir, key, config.train.steps)
     if checkpoints.latest() > 0:
         state = checkpoints.restore(state)
@@ -127,6 +139,17 @@ def train(
         return _loop(config, workdir, settings, state, images, pools, key, checkpoints, log)
     finally:
         log.close()
+        checkpoints.close()
+
+
+def _steps_done(folder: pathlib.Path) -> int:
+    """Return the step of the last checkpoint in a folder, 0 where there is none."""
+    if not folder.exists():
+        return 0
+    checkpoints = Checkpoints(folder)
+    try:
+        return max(checkpoints.latest(), 0)
+    finally:
         checkpoints.close()
 
 

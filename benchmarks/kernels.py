@@ -1,0 +1,189 @@
+"""Rates of the stages, beside the straightforward version of each, in one run.
+
+  python -m benchmarks.kernels [stage ...]
+
+Rates depend on the machine and on what else it does; the ratios hold.
+"""
+
+import functools
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import reference
+from partdisc import matching, pools, pseudo_gt, training
+from partdisc.backbones import backbone, load_weights
+from partdisc.cells import normalise
+from partdisc.config import base_config
+from partdisc.features import unit_features
+from partdisc.part_layer import initial_params
+from partdisc.progress import say, table
+from partdisc.warp import warp_weights
+
+GRID = (14, 17)
+CELLS, PARTS, CHANNELS = GRID[0] * GRID[1], 512, 512
+REPEATS = 3
+
+
+def seconds(work, *arguments) -> float:
+    """Time a call: the fastest of `REPEATS` after one that compiles."""
+    jax.block_until_ready(work(*arguments))
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        jax.block_until_ready(work(*arguments))
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def maps(rng, count):
+    """Make probs [count, P, K + 1] with a common structure, so that some cells match."""
+    common = rng.normal(size=(CELLS, PARTS + 1))
+    logits = 2.0 * common[None] + rng.normal(size=(count, CELLS, PARTS + 1))
+    return np.asarray(jax.nn.softmax(jnp.asarray(2.0 * logits, jnp.float32), axis=-1))
+
+
+def features(name, layer):
+    """Backbone features, images/s, a batch against one image at a time."""
+    network = backbone(name, layer)
+    weights = load_weights(network, "random", seed=0)
+    batch = base_config().backbone.batch
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (batch, 16 * GRID[0], 16 * GRID[1], 3), np.uint8
+    )
+    run = functools.partial(
+        unit_features, weights.params, backbone=network, preprocessing=weights.preprocessing
+    )
+    ours = batch / seconds(run, pixels)
+    return f"features {name} {layer}", "images/s", ours, 1 / seconds(run, pixels[:1]), "one by one"
+
+
+def alignment():
+    """Matching, 256 hypotheses and their scores, pairs/s, against a RANSAC loop."""
+    rng = np.random.default_rng(0)
+    probs, grid = maps(rng, 61), jnp.array(GRID, jnp.int32)
+    unit = jax.vmap(lambda p: normalise(matching.peak_normalise(p)))(probs)
+    settings = training.settings_of(base_config())
+    run = jax.jit(functools.partial(training.align_pairs, settings=settings))
+    arguments = {
+        "target_maps": unit[:1],
+        "source_maps": unit[None, 1:],
+        "target_saliency": jnp.ones((1, CELLS)),
+        "source_saliency": jnp.ones((1, 60, CELLS)),
+        "target_grids": grid[None],
+        "source_grids": jnp.tile(grid, (1, 60, 1)),
+    }
+    ours = 60 / seconds(lambda: run(jax.random.key(0), **arguments))
+    target, source = np.asarray(unit[0]), np.asarray(unit[1])
+    loop = functools.partial(
+        reference.loop_ransac, target, source, GRID[1],
+        threshold=0.6, hypotheses=256, radius=1.0, seed=0,
+    )
+    return "alignment", "pairs/s", ours, 1 / seconds(loop), "loop over hypotheses"
+
+
+def pseudo_ground_truth():
+    """Labels of mean maps, maps/s, against Algorithm 1 as printed."""
+    rng = np.random.default_rng(0)
+    means = np.stack([maps(rng, 15).mean(axis=0) for _ in range(4)])
+    capacity = np.array([3] * PARTS + [CELLS])
+    everywhere = np.ones((4, CELLS), bool)
+    run = jax.jit(jax.vmap(pseudo_gt.deferred_acceptance, in_axes=(0, 0, None)))
+    ours = 4 / seconds(run, means, everywhere, capacity)
+    printed = functools.partial(reference.printed_algorithm_1, means[0], capacity)
+    return "pseudo ground truth", "maps/s", ours, 1 / seconds(printed), "Algorithm 1 as printed"
+
+
+def warp():
+    """Warp with its gradient, maps/s, a matrix product against gathers."""
+    rng = np.random.default_rng(0)
+    probs, grid = jnp.asarray(maps(rng, 60)), jnp.array(GRID, jnp.int32)
+    transform = jnp.array([[1.1, 0.1, -1.0], [-0.1, 0.9, 1.5], [0, 0, 1.0]])
+
+    def by_matrix(probs):
+        return warp_weights(transform, grid, grid, CELLS) @ probs
+
+    def by_gather(probs):
+        return reference.gather_warp(transform, probs, grid, grid)
+
+    rates = [
+        60 / seconds(jax.jit(jax.grad(lambda p, f=f: jnp.sum(jax.vmap(f)(p) ** 2))), probs)
+        for f in (by_matrix, by_gather)
+    ]
+    return "warp with gradient", "maps/s", *rates, "gathering 4 cells"
+
+
+def similar_pools():
+    """Divergences of all pairs of 1,000 images of 49 cells, pairs/s, against a NumPy loop."""
+    rng = np.random.default_rng(0)
+    descriptors = rng.dirichlet(np.full(PARTS + 1, 0.05), (1000, 49)).astype(np.float32)
+    ours = 1000**2 / seconds(pools.js_divergence, descriptors)
+    few = descriptors[:12]
+    return "JS pools", "pairs/s", ours, 12**2 / seconds(reference.pairwise_js, few), "pair by pair"
+
+
+def training_step():
+    """Whole training steps of 4 x 15 neighbours, steps/s, against no alignment."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(64, CELLS, CHANNELS)) + 2 * rng.normal(size=(1, CELLS, CHANNELS))
+    vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+    images = training.Images(
+        jnp.asarray(vectors, jnp.float16), jnp.tile(jnp.array(GRID, jnp.int32), (64, 1)),
+        jnp.ones((64, CELLS)), jnp.zeros(CHANNELS),
+    )
+    members = rng.integers(0, 64, (64, 15)).astype(np.int32)
+    rates = []
+    for transform in ("affine", "none"):
+        config = base_config()
+        config.alignment.transform = transform
+        settings = training.settings_of(config)
+        params = initial_params(
+            vectors[0, :1].repeat(PARTS, 0) + rng.normal(size=(PARTS, CHANNELS)), vectors[0],
+            background="mean",
+        )
+        state = training.initial_state(settings, params)
+
+        def step(settings=settings, state=state):
+            state = jax.tree.map(jnp.copy, state)
+            return training.train_step(
+                settings, state, images, members, np.arange(4), jax.random.key(0)
+            )
+
+        rates.append(1 / seconds(step))
+    return "training step", "steps/s", *rates, "without any transform"
+
+
+STAGES = {
+    "googlenet": functools.partial(features, "googlenet", "inception_4b"),
+    "vgg16": functools.partial(features, "vgg16", "pool4"),
+    "alignment": alignment,
+    "pseudo_gt": pseudo_ground_truth,
+    "warp": warp,
+    "pools": similar_pools,
+    "step": training_step,
+}
+
+
+def main(names: list[str]) -> None:
+    """Measure the stages named, or all."""
+    unknown = [name for name in names if name not in STAGES]
+    if unknown:
+        sys.exit(f"error: '{unknown[0]}' is no stage; allowed: {', '.join(STAGES)}")
+    rows = []
+    for name in names or STAGES:
+        stage, unit, ours, other, what = STAGES[name]()
+        rows.append([stage, unit, f"{ours:,.1f}", f"{other:,.1f}", f"{ours / other:.1f}", what])
+        say(f"{stage}: {ours:,.1f} {unit}, {ours / other:.1f} x {what}")
+    say("")
+    table(
+        f"{GRID[0]} x {GRID[1]} cells, {PARTS} parts, {jax.devices()[0].device_kind}",
+        ["stage", "unit", "ours", "straightforward", "ratio", "straightforward version"],
+        rows,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
