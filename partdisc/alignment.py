@@ -1,5 +1,6 @@
 """Align a neighbour with its target: hypotheses scored by inliers (section 3.2.2)."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -8,13 +9,15 @@ import jax.numpy as jnp
 from partdisc.matching import Matches
 from partdisc.transforms import FAMILIES, is_plausible, least_squares, solve
 
+SCORINGS = ("count", "truncated")
+
 
 class Alignment(NamedTuple):
     """How a neighbour lies on its target.
 
     Attributes:
       transform: [3, 3], neighbour cells to target cells.
-      score: [], summed weight of the inliers, divided by that of all matches.
+      score: [], of the transform, as a share of the weight of all matches.
       inliers: [], matches within the radius.
     """
 
@@ -28,29 +31,55 @@ def draw_matches(key: jax.Array, weight: jax.Array, shape: tuple[int, ...]) -> j
     cumulative = jnp.cumsum(weight)
     level = jax.random.uniform(key, shape, weight.dtype) * cumulative[-1]
     index = jnp.searchsorted(cumulative, level, side="right")
-    # Where rounding takes a draw past the last match, the last with a weight is meant.
-    last = jnp.searchsorted(cumulative, cumulative[-1], side="left")
-    return jnp.minimum(index, jnp.minimum(last, weight.shape[0] - 1))
+    # The sums are rounded one by one, so that a match of weight 0 can seem to add to them
+    # and a draw can fall past the last: the last match with a weight up to there is meant.
+    slot = jnp.arange(weight.shape[0])
+    weighted = jax.lax.cummax(jnp.where(weight > 0, slot, 0))
+    return weighted[jnp.minimum(index, weight.shape[0] - 1)]
 
 
-def residual_within(transforms: jax.Array, matches: Matches, radius: float) -> jax.Array:
-    """Return which matches each transform explains.
+def squared_residuals(transforms: jax.Array, matches: Matches) -> jax.Array:
+    """Return how far each transform leaves each match apart.
 
     Args:
       transforms: [T, 3, 3].
       matches: M matches.
-      radius: largest distance in target cells, inclusive.
 
     Returns:
-      bool [M, T].
+      [M, T] squared distances in target cells; huge where the neighbour's cell falls behind
+      a homography.
     """
     y, x = matches.source[:, 0, None], matches.source[:, 1, None]
     t = transforms.reshape(-1, 9).T[:, None]
     depth = t[6] * y + t[7] * x + t[8]
-    # Compared after multiplying by the depth: one division less per match and hypothesis.
-    error_y = t[0] * y + t[1] * x + t[2] - matches.target[:, 0, None] * depth
-    error_x = t[3] * y + t[4] * x + t[5] - matches.target[:, 1, None] * depth
-    return (error_y**2 + error_x**2 <= (radius * depth) ** 2) & (depth > 0)
+    ahead = depth > 1e-6
+    scale = 1.0 / jnp.where(ahead, depth, 1.0)
+    error_y = (t[0] * y + t[1] * x + t[2]) * scale - matches.target[:, 0, None]
+    error_x = (t[3] * y + t[4] * x + t[5]) * scale - matches.target[:, 1, None]
+    return jnp.where(ahead, error_y**2 + error_x**2, 1e12)
+
+
+def score_transforms(
+    transforms: jax.Array, matches: Matches, *, scoring: str, radius: float
+) -> jax.Array:
+    """Score transforms by the matches they explain.
+
+    Args:
+      transforms: [T, 3, 3].
+      matches: M matches.
+      scoring: `count` adds the weights of the matches within the radius (the paper's
+        inliers); `truncated` counts a match the less the further off it is, in
+        proportion to 1 - (distance / radius)^2, so that of the transforms with the same
+        inliers the one in their middle wins.
+      radius: in target cells, inclusive.
+
+    Returns:
+      [T].
+    """
+    closeness = 1.0 - squared_residuals(transforms, matches) / radius**2
+    if scoring == "count":
+        closeness = (closeness >= 0).astype(closeness.dtype)
+    return jnp.sum(jnp.maximum(closeness, 0.0) * matches.weight[:, None], axis=0)
 
 
 def align(
@@ -60,6 +89,7 @@ def align(
     *,
     family: str,
     hypotheses: int,
+    scoring: str,
     radius: float,
     max_area_change: float,
     polish: int,
@@ -75,6 +105,7 @@ def align(
       source_grid: int [2], the neighbour's rows and columns.
       family: one of `transforms.FAMILIES`.
       hypotheses: T.
+      scoring: see `score_transforms`.
       radius: of an inlier, in target cells.
       max_area_change: see `transforms.is_plausible`.
       polish: rounds of least squares on the inliers of the best hypothesis, each kept
@@ -97,16 +128,17 @@ def align(
         transforms = jnp.where(usable[:, None, None], transforms, identity[None])
         candidates = jnp.concatenate([candidates, transforms])
 
-    def score(transforms):
-        within = residual_within(transforms, matches, radius)
-        return jnp.sum(jnp.where(within, matches.weight[:, None], 0.0), axis=0)
+    score = functools.partial(score_transforms, matches=matches, scoring=scoring, radius=radius)
+
+    def inliers_of(transform):
+        within = squared_residuals(transform[None], matches)[:, 0] <= radius**2
+        return within & (matches.weight > 0)
 
     scores = score(candidates)
     best = jnp.argmax(scores)
     transform, best_score = candidates[best], scores[best]
     for _ in range(polish if FAMILIES[family] else 0):
-        within = residual_within(transform[None], matches, radius)[:, 0]
-        weight = jnp.where(within, matches.weight, 0.0)
+        weight = jnp.where(inliers_of(transform), matches.weight, 0.0)
         polished, determined = least_squares(
             matches.source, matches.target, weight, family=family
         )
@@ -118,16 +150,15 @@ def align(
         )
         transform = jnp.where(better, polished, transform)
         best_score = jnp.where(better, new_score, best_score)
-    within = residual_within(transform[None], matches, radius)[:, 0]
     total = jnp.sum(matches.weight)
     return Alignment(
         transform=transform,
         score=best_score / jnp.where(total > 0, total, 1.0),
-        inliers=jnp.sum(within & (matches.weight > 0)),
+        inliers=jnp.sum(inliers_of(transform)),
     )
 
 
 def is_identity(transform: jax.Array) -> jax.Array:
     """Return whether a transform [..., 3, 3] is the identity within 1e-6."""
-    difference = jnp.abs(transform - jnp.eye(3, dtype=transform.dtype))
-    return jnp.all(difference < 1e-6, axis=(-2, -1))
+    identity = jnp.broadcast_to(jnp.eye(3, dtype=transform.dtype), transform.shape)
+    return jnp.all(jnp.abs(transform - identity) < 1e-6, axis=(-2, -1))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from partdisc.cells import border_cells, cell_positions
+from partdisc.cells import border_cells, cell_positions, cell_validity
 
 MATCHINGS = ("threshold", "degree", "mutual")
 SALIENCY_NEIGHBOURS = 4
@@ -42,7 +42,7 @@ def saliency(features: jax.Array, grid: jax.Array) -> jax.Array:
 
     Returns:
       [P] in [0, 1]: 1 minus the mean of the cell's 4 largest cosines to the cells of
-      the border of its own image (itself left out), 0 at least.
+      the border of its own image (itself left out; -1 for each that a tiny map lacks).
     """
     cells = features.shape[0]
     cosine = features @ features.T
@@ -77,7 +77,8 @@ def find_matches(
     """List the matched pairs of cells with their weights.
 
     Args:
-      cosine: [P, Q], target cells by neighbour cells; 0 where a cell does not exist.
+      cosine: [P, Q], target cells by neighbour cells; of no meaning where a cell does
+        not exist, which never matches.
       target_saliency: [P], factor of each target cell.
       source_saliency: [Q], factor of each neighbour cell.
       target_grid: int [2].
@@ -93,6 +94,9 @@ def find_matches(
       The matches.
     """
     targets, sources = cosine.shape
+    target_valid = cell_validity(target_grid, targets)
+    source_valid = cell_validity(source_grid, sources)
+    cosine = jnp.where(target_valid[:, None] & source_valid[None], cosine, -jnp.inf)
     passed = cosine > threshold
     if kind == "mutual":
         best_target = jnp.argmax(cosine, axis=0)
@@ -106,9 +110,10 @@ def find_matches(
         running = jnp.cumsum(passed.reshape(-1).astype(jnp.int32))
         count = running[-1]
         # Slot m holds match number floor(m * count / M): all of them, or an even sample.
-        slot = jnp.arange(slots, dtype=jnp.float32)
-        stride = jnp.maximum(count.astype(jnp.float32) / slots, 1.0)
-        wanted = (slot * stride).astype(jnp.int32)
+        # In integers, and in two terms so that m * count cannot overflow.
+        slot = jnp.arange(slots, dtype=jnp.int32)
+        even = slot * (count // slots) + slot * (count % slots) // slots
+        wanted = jnp.where(count > slots, even, slot)
         index = jnp.searchsorted(running, wanted + 1)
         index = jnp.minimum(index, targets * sources - 1)
         target, source = index // sources, index % sources

@@ -74,14 +74,13 @@ def printed_algorithm(
       grid: int [2], rows and columns.
       suppression: radius in cells (0, 1, 2 in Table 7) around a chosen cell within which
         the channel may not be chosen again: a square of side 2 * radius + 1. The
-        background (the last channel, where its capacity is P or more) is not suppressed.
+        background, the last channel, is not suppressed.
 
     Returns:
       int32 [P] as `deferred_acceptance`, and equal to it at radius 0.
     """
     cells, channels = scores.shape
     position = cell_positions(grid, cells)
-    open_ended = capacity >= cells
 
     def pick(_, state):
         values, labels, taken = state
@@ -89,8 +88,8 @@ def printed_algorithm(
         cell, channel = best // channels, best % channels
         found = values[cell, channel] > -jnp.inf
         taken = taken.at[channel].add(1)
-        near = jnp.max(jnp.abs(position - position[cell]), axis=-1) <= suppression
-        near = near & ~open_ended[channel] & (suppression > 0)
+        near = jnp.max(jnp.abs(position - position[cell][None]), axis=-1) <= suppression
+        near = near & (channel < channels - 1)
         closed = near | (taken[channel] >= capacity[channel])
         column = jnp.where(closed, -jnp.inf, values[:, channel])
         after = values.at[:, channel].set(column).at[cell].set(-jnp.inf)

@@ -55,7 +55,9 @@ def solve(source: jax.Array, target: jax.Array, *, family: str) -> tuple[jax.Arr
     to_basis, to_general = _basis(target)
     transform = to_basis @ invert(from_basis)
     scale = transform[2, 2]
-    general = from_general & to_general & (jnp.abs(scale) > 1e-6)
+    # Relative, so that the entries stay small enough for a determinant in float32.
+    finite = jnp.abs(scale) > 1e-6 * jnp.max(jnp.abs(transform))
+    general = from_general & to_general & finite
     return jnp.where(general, transform / jnp.where(general, scale, 1.0), identity), general
 
 

@@ -42,7 +42,8 @@ def bilinear_weights(points: jax.Array, grid: jax.Array, cells: int) -> jax.Arra
     """
     offset = jnp.abs(points[:, None] - cell_positions(grid, cells)[None])
     triangle = jnp.maximum(0.0, 1.0 - offset)
-    return triangle[..., 0] * triangle[..., 1] * cell_validity(grid, cells)[None]
+    weights = triangle[..., 0] * triangle[..., 1]
+    return jnp.where(cell_validity(grid, cells)[None], weights, 0.0)
 
 
 def warp_weights(
@@ -61,7 +62,7 @@ def warp_weights(
     """
     wanted = transform_points(invert(transform), cell_positions(target_grid, cells))
     weights = bilinear_weights(wanted, source_grid, cells)
-    return weights * cell_validity(target_grid, cells)[:, None]
+    return jnp.where(cell_validity(target_grid, cells)[:, None], weights, 0.0)
 
 
 def resize_weights(grid: jax.Array, cells: int, size: int) -> jax.Array:
@@ -75,8 +76,9 @@ def resize_weights(grid: jax.Array, cells: int, size: int) -> jax.Array:
     wanted = (index[:, None] + 0.5) * scale[None] - 0.5
     width = jnp.maximum(scale, 1.0)
     position = cell_positions(grid, cells)
-    triangle = jnp.maximum(0.0, 1.0 - jnp.abs(wanted[:, None] - position[None]) / width)
-    weights = triangle[:, None, :, 0] * triangle[None, :, :, 1]
-    weights = weights.reshape(size * size, cells) * cell_validity(grid, cells)[None]
+    offset = jnp.abs(wanted[:, None] - position[None])
+    triangle = jnp.maximum(0.0, 1.0 - offset / width[None, None])
+    weights = (triangle[:, None, :, 0] * triangle[None, :, :, 1]).reshape(size * size, cells)
+    weights = jnp.where(cell_validity(grid, cells)[None], weights, 0.0)
     total = jnp.sum(weights, axis=-1, keepdims=True)
     return weights / jnp.where(total > 0, total, 1.0)
