@@ -92,6 +92,8 @@ def align(
     scoring: str,
     radius: float,
     max_area_change: float,
+    max_stretch: float,
+    max_rotation: float,
     polish: int,
 ) -> Alignment:
     """Find the transform that most of the matches agree on, RANSAC in one parallel step.
@@ -108,12 +110,18 @@ def align(
       scoring: see `score_transforms`.
       radius: of an inlier, in target cells.
       max_area_change: see `transforms.is_plausible`.
+      max_stretch: likewise.
+      max_rotation: likewise, in degrees.
       polish: rounds of least squares on the inliers of the best hypothesis, each kept
         only if it scores no lower (not in the paper; translation and affine).
 
     Returns:
       The best alignment; the identity where there are no matches.
     """
+    plausible = functools.partial(
+        is_plausible, grid=source_grid, max_area_change=max_area_change,
+        max_stretch=max_stretch, max_rotation=max_rotation,
+    )
     identity = jnp.eye(3, dtype=jnp.float32)
     candidates = identity[None]
     if FAMILIES[family]:
@@ -121,10 +129,7 @@ def align(
         transforms, determined = jax.vmap(lambda s, t: solve(s, t, family=family))(
             matches.source[chosen], matches.target[chosen]
         )
-        plausible = jax.vmap(
-            lambda t: is_plausible(t, source_grid, max_area_change=max_area_change)
-        )(transforms)
-        usable = determined & plausible & (jnp.sum(matches.weight) > 0)
+        usable = determined & jax.vmap(plausible)(transforms) & (jnp.sum(matches.weight) > 0)
         transforms = jnp.where(usable[:, None, None], transforms, identity[None])
         candidates = jnp.concatenate([candidates, transforms])
 
@@ -143,11 +148,7 @@ def align(
             matches.source, matches.target, weight, family=family
         )
         new_score = score(polished[None])[0]
-        better = (
-            determined
-            & is_plausible(polished, source_grid, max_area_change=max_area_change)
-            & (new_score >= best_score)
-        )
+        better = determined & plausible(polished) & (new_score >= best_score)
         transform = jnp.where(better, polished, transform)
         best_score = jnp.where(better, new_score, best_score)
     total = jnp.sum(matches.weight)

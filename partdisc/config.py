@@ -63,6 +63,8 @@ def base_config() -> ml_collections.ConfigDict:
         "scoring": "truncated",
         "radius": 1.0,  # cells
         "max_area_change": 3.0,
+        "max_stretch": 1.5,
+        "max_rotation": 45.0,  # degrees
         "polish": 0,
     })
     config.pseudo_gt = section({
@@ -139,6 +141,8 @@ _RANGES = {
     "alignment.hypotheses": (1, _INFINITY),
     "alignment.radius": (1e-3, _INFINITY),
     "alignment.max_area_change": (1, _INFINITY),
+    "alignment.max_stretch": (1, _INFINITY),
+    "alignment.max_rotation": (0, 180),
     "alignment.polish": (0, 100),
     "pseudo_gt.capacity": (1, _INFINITY),
     "pseudo_gt.background_share": (0, 1),

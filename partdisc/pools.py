@@ -1,5 +1,7 @@
 """Pools of similar images (section 3.2.1)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,12 +42,20 @@ def _block_divergence(first: jax.Array, second: jax.Array) -> jax.Array:
     return 0.5 * (first_sum[:, None] + second_sum[None]) - mixed
 
 
-def js_divergence(descriptors: np.ndarray, after_block=lambda done, total: None) -> np.ndarray:
+def block_count(images: int) -> int:
+    """Return how many blocks of pairs `js_divergence` goes through for N images."""
+    rows = -(-images // BLOCK)
+    return rows * (rows + 1) // 2
+
+
+def js_divergence(
+    descriptors: np.ndarray, after_block: Callable[[], None] = lambda: None
+) -> np.ndarray:
     """Compute the Jensen-Shannon divergence of all pairs of images.
 
     Args:
       descriptors: [N, S, K + 1], a distribution over the channels in each of S cells.
-      after_block: called with the number of blocks done and their total.
+      after_block: called after each of the `block_count` blocks.
 
     Returns:
       float32 [N, N], mean over cells, in nats: symmetric, 0 on the diagonal, at most log 2.
@@ -55,7 +65,6 @@ def js_divergence(descriptors: np.ndarray, after_block=lambda done, total: None)
     flat = np.pad(flat, ((0, -images % BLOCK), (0, -cells * channels % LANES)))
     blocks = flat.reshape(len(flat) // BLOCK, BLOCK, flat.shape[1])
     result = np.zeros((len(flat), len(flat)), np.float32)
-    total, done = len(blocks) * (len(blocks) + 1) // 2, 0
     for i, first in enumerate(blocks):
         rows = slice(i * BLOCK, (i + 1) * BLOCK)
         for j in range(i, len(blocks)):
@@ -63,8 +72,7 @@ def js_divergence(descriptors: np.ndarray, after_block=lambda done, total: None)
             part = np.asarray(_block_divergence(first, blocks[j])) / cells
             result[rows, columns] = part
             result[columns, rows] = part.T
-            done += 1
-            after_block(done, total)
+            after_block()
     result = np.clip(result[:images, :images], 0.0, np.float32(np.log(2.0)))
     np.fill_diagonal(result, 0.0)
     return result

@@ -236,12 +236,9 @@ def find_pools(
     if config.pools.similarity == "position_free":
         distance = 1.0 - descriptors @ descriptors.T
     else:
-        with Progress(label, total=100, unit="%") as progress:
-
-            def show(done: int, total: int) -> None:
-                progress.advance(100 * done // total - progress.done)
-
-            distance = pools.js_divergence(descriptors, show)
+        blocks = pools.block_count(len(descriptors))
+        with Progress(label, total=blocks, unit="blocks") as progress:
+            distance = pools.js_divergence(descriptors, progress.advance)
     return pools.nearest(distance, config.pools.size)
 
 

@@ -1,5 +1,7 @@
 """Families of spatial transforms, solved in closed form from a minimal set of matches."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
@@ -61,23 +63,41 @@ def solve(source: jax.Array, target: jax.Array, *, family: str) -> tuple[jax.Arr
     return jnp.where(general, transform / jnp.where(general, scale, 1.0), identity), general
 
 
-def is_plausible(transform: jax.Array, grid: jax.Array, *, max_area_change: float) -> jax.Array:
-    """Return whether a transform keeps orientation and roughly the area: bool [].
+def is_plausible(
+    transform: jax.Array,
+    grid: jax.Array,
+    *,
+    max_area_change: float,
+    max_stretch: float,
+    max_rotation: float,
+) -> jax.Array:
+    """Return whether a transform keeps orientation and roughly the shape of things: bool [].
+
+    It is judged by its Jacobian at the corners of the neighbour's map, which is the same at
+    all of them but for a homography.
 
     Args:
       transform: [3, 3], neighbour cells to target cells.
       grid: int [2], the neighbour's rows and columns.
-      max_area_change: at each corner of the neighbour's map an area may grow or shrink by
-        at most this factor.
+      max_area_change: an area may grow or shrink by at most this factor.
+      max_stretch: a length may change against the length across it by at most this factor.
+      max_rotation: in degrees.
     """
     last = (grid - 1).astype(transform.dtype)
     unit = jnp.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]], transform.dtype)
-    corners = unit * jnp.concatenate([last, jnp.ones(1, transform.dtype)])[None]
-    depth = corners @ transform[2]
-    # The Jacobian's determinant of a homography is det(T) / depth^3.
-    area = jnp.linalg.det(transform) / jnp.where(depth > 0.05, depth, 1.0) ** 3
+    mapped = unit * jnp.concatenate([last, jnp.ones(1, transform.dtype)])[None] @ transform.T
+    ahead = mapped[:, 2] > 0.05
+    depth = jnp.where(ahead, mapped[:, 2], 1.0)[:, None, None]
+    linear, perspective = transform[None, :2, :2], transform[None, None, 2, :2]
+    jacobian = (linear - mapped[:, :2, None] / depth * perspective) / depth
+    (a, b), (c, d) = jacobian[:, 0].T, jacobian[:, 1].T
+    area = a * d - b * c
+    # With singular values s and t: a^2 + b^2 + c^2 + d^2 = s^2 + t^2, and area = s t.
+    stretch = (a**2 + b**2 + c**2 + d**2) <= (max_stretch + 1.0 / max_stretch) * area * 1.0001
+    cosine = (a + d) / jnp.sqrt(jnp.maximum((a + d) ** 2 + (c - b) ** 2, 1e-12))
+    upright = cosine >= math.cos(math.radians(max_rotation)) - 1e-6
     kept = (area >= 1.0 / max_area_change) & (area <= max_area_change)
-    return jnp.all((depth > 0.05) & kept)
+    return jnp.all(ahead & kept & stretch & upright)
 
 
 def least_squares(

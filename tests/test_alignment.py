@@ -21,6 +21,7 @@ from partdisc.transforms import FAMILIES
 GRID = (14, 18)
 OPTIONS = {
     "hypotheses": 1024, "scoring": "count", "radius": 1.0, "max_area_change": 3.0, "polish": 0,
+    "max_stretch": 1e4, "max_rotation": 180.0,
 }
 PLANTED = {
     "translation": [[1, 0, 3.2], [0, 1, -2.4], [0, 0, 1]],

@@ -154,7 +154,7 @@ def test_moving_the_targets_moves_the_transform(rng, family):
     first, determined = solve_all(source, target, family=family)
     second, _ = solve_all(source, target + shift[:2, 2], family=family)
     probe = np.array([[5.0, 5], [9, 12]])
-    plausible = jax.vmap(lambda t: is_plausible(t, jnp.array([18, 18]), max_area_change=3.0))
+    plausible = jax.vmap(lambda t: is_plausible(t, jnp.array([18, 18]), max_area_change=3.0, **ANY_SHAPE))
     kept = np.asarray(determined & plausible(first))
     assert kept.sum() > 30
     for a, b in zip(first[kept], second[kept], strict=True):
@@ -172,7 +172,10 @@ def test_vmap_of_sets_is_the_loop(rng, family):
         np.testing.assert_allclose(batched[0][index] / scale, one[0] / scale, atol=1e-4)
 
 
-def numeric_plausibility(transform, grid, change):
+ANY_SHAPE = {"max_stretch": 1e4, "max_rotation": 180.0}
+
+
+def numeric_plausibility(transform, grid, change, stretch, rotation):
     """Judge by finite differences of the map at the corners; also the margin of the verdict."""
     rows, columns = grid
     margin, verdict = np.inf, True
@@ -185,31 +188,45 @@ def numeric_plausibility(transform, grid, change):
         step = 1e-5
         steps = np.array([[step, 0], [-step, 0], [0, step], [0, -step]])
         at = mapped(transform, corner + steps)
-        area = np.linalg.det(np.stack([at[0] - at[1], at[2] - at[3]], axis=1) / (2 * step))
+        jacobian = np.stack([at[0] - at[1], at[2] - at[3]], axis=1) / (2 * step)
+        area = np.linalg.det(jacobian)
         verdict &= 1 / change <= area <= change
         margin = min(margin, abs(area - change), abs(area - 1 / change))
+        # The polar decomposition gives the rotation, the singular values the stretch.
+        left, sizes, right = np.linalg.svd(jacobian)
+        turn = left @ right
+        angle = np.degrees(abs(np.arctan2(turn[1, 0], turn[0, 0])))
+        ratio = sizes[0] / max(sizes[1], 1e-9)
+        if area > 0:
+            verdict &= ratio <= stretch and angle <= rotation
+            margin = min(margin, abs(ratio - stretch) / 10, abs(angle - rotation))
     return verdict, margin
 
 
 @pytest.mark.parametrize("family", ["affine", "homography"])
 @pytest.mark.parametrize("grid", [(14, 18), (18, 14), (1, 9), (1, 1)])
-def test_plausibility_by_numeric_jacobians(rng, family, grid):
+@pytest.mark.parametrize("stretch, rotation", [(1e4, 180.0), (2.5, 180.0), (1e4, 30.0)])
+def test_plausibility_by_numeric_jacobians(rng, family, grid, stretch, rotation):
     transforms = np.eye(3) + rng.normal(size=(500, 3, 3)) * [[0.5, 0.5, 3], [0.5, 0.5, 3],
                                                              [0.03, 0.03, 0]]
     if family == "affine":
         transforms[:, 2] = [0, 0, 1]
     judge = jax.jit(
-        jax.vmap(lambda t: is_plausible(t, jnp.array(grid), max_area_change=3.0))
+        jax.vmap(
+            lambda t: is_plausible(
+                t, jnp.array(grid), max_area_change=3.0, max_stretch=stretch, max_rotation=rotation
+            )
+        )
     )
     result = np.asarray(judge(jnp.asarray(transforms, jnp.float32)))
     compared = []
     for transform, found in zip(transforms, result, strict=True):
-        verdict, margin = numeric_plausibility(transform, grid, 3.0)
+        verdict, margin = numeric_plausibility(transform, grid, 3.0, stretch, rotation)
         if margin > 1e-3:
             assert found == verdict, transform
             compared.append(verdict)
-    assert 20 < sum(compared) < len(compared) - 20
-    assert len(compared) > 450
+    assert 10 < sum(compared) < len(compared) - 20
+    assert len(compared) > 400
 
 
 @pytest.mark.parametrize(
@@ -230,13 +247,31 @@ def test_plausibility_by_numeric_jacobians(rng, family, grid):
 )
 def test_plausibility_of_plain_cases(matrix, allowed):
     transform = jnp.asarray(matrix, jnp.float32)
-    assert bool(is_plausible(transform, jnp.array([14, 18]), max_area_change=3.0)) is allowed
+    assert bool(is_plausible(transform, jnp.array([14, 18]), max_area_change=3.0, **ANY_SHAPE)) is allowed
 
 
 def test_nothing_but_the_same_area_is_plausible_at_a_change_of_one():
     grid = jnp.array([14, 18])
-    assert is_plausible(jnp.eye(3), grid, max_area_change=1.0)
-    assert not is_plausible(jnp.diag(jnp.array([1.01, 1, 1])), grid, max_area_change=1.0)
+    assert is_plausible(jnp.eye(3), grid, max_area_change=1.0, **ANY_SHAPE)
+    assert not is_plausible(jnp.diag(jnp.array([1.01, 1, 1])), grid, max_area_change=1.0, **ANY_SHAPE)
+
+
+@pytest.mark.parametrize(
+    "matrix, allowed",
+    [
+        ([[1.2, 0, 0], [0, 1, 0], [0, 0, 1]], True),
+        ([[1.6, 0, 0], [0, 1, 0], [0, 0, 1]], False),
+        ([[1, 0.3, 0], [0, 1, 0], [0, 0, 1]], True),
+        ([[1, 1, 0], [0, 1, 0], [0, 0, 1]], False),
+        ([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]], True),  # 37 degrees
+        ([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]], False),  # 53 degrees
+        ([[-1, 0, 0], [0, -1, 0], [0, 0, 1]], False),
+    ],
+)
+def test_stretch_and_rotation_of_plain_cases(matrix, allowed):
+    transform = jnp.asarray(matrix, jnp.float32)
+    limits = {"max_area_change": 3.0, "max_stretch": 1.5, "max_rotation": 45.0}
+    assert bool(is_plausible(transform, jnp.array([14, 18]), **limits)) is allowed
 
 
 fit = jax.jit(least_squares, static_argnames="family")

@@ -11,11 +11,12 @@ _CURVE = "#1c6dd0"
 # What is recorded: key, title, factor to the unit shown.
 _CURVES = (
     ("loss", "loss [nats per cell]", 1),
-    ("entropy", "entropy of a cell's channels [nats]", 1),
+    ("entropy", "entropy of the channels taught [nats]", 1),
     ("matches", "matches of a pair", 1),
     ("inliers", "matches that fit the transform", 1),
     ("identity_share", "pairs left as they are [%]", 100),
     ("background_share", "cells taught as background [%]", 100),
+    ("background_argmax", "cells that the background wins [%]", 100),
     ("channels_in_use", "channels in use", 1),
 )
 
@@ -25,8 +26,8 @@ def training_curves(records, path, *, caption: str = "Training", note: str = "")
 
     Args:
       records: dicts with `step` and any of `loss`, `entropy` (nats), `matches`,
-        `inliers`, `channels_in_use` (counts), `identity_share`, `background_share`
-        (shares in [0, 1]); a key may be missing or NaN in any of them.
+        `inliers`, `channels_in_use` (counts), `identity_share`, `background_share`,
+        `background_argmax` (shares in [0, 1]); a key may be missing or NaN in any of them.
       path: the PNG file.
       caption: what is shown.
       note: a remark in the corner.
@@ -57,6 +58,8 @@ def training_curves(records, path, *, caption: str = "Training", note: str = "")
         if last > first:
             axes.set_xlim(first, last)
         axes.margins(y=0.08)
+        if np.ptp(values) == 0:  # a flat curve has no scale of its own
+            axes.set_ylim(min(0.0, 2 * values[0]), max(2 * values[0], 1.0))
         if i + columns >= len(curves):
             axes.set_xlabel("step", size=7, color=INK, labelpad=2)
     sheet.save(path, **ending)

@@ -83,6 +83,7 @@ def pseudo_ground_truth(
     path,
     *,
     background: int,
+    centres=None,
     caption: str = "Pseudo ground truth",
     note: str = "",
 ) -> None:
@@ -95,6 +96,8 @@ def pseudo_ground_truth(
       labels: N arrays int [h, w] of channels, -1 without label.
       path: the PNG file.
       background: K, the channel of the background.
+      centres: N pairs of arrays, the rows [h] and columns [w] of the cells' centres in
+        pixels of the image; None: the cells cover the image exactly.
       caption: what is shown.
       note: a remark in the corner.
     """
@@ -102,15 +105,22 @@ def pseudo_ground_truth(
     ending = {"caption": caption, "follows": follows, "note": note}
     if not len(images):
         return empty(path, "no images", **ending)
-    width = 2.6
-    sheet = Sheet([width, width], [fitted(width, [image]) for image in images])
-    sheet.headings(["image", "channel of each cell"])
-    for row, (image, channels) in enumerate(zip(images, labels, strict=True)):
-        picture(sheet.panel(row, 0), image)
-        axes = sheet.panel(row, 1)
+    width, across = 2.2, min(2, len(images))
+    rows = [images[i : i + across] for i in range(0, len(images), across)]
+    sheet = Sheet([width] * (2 * across), [fitted(width, row) for row in rows])
+    sheet.headings(["image", "channel of each cell"] * across)
+    for i, (image, channels) in enumerate(zip(images, labels, strict=True)):
+        row, column = i // across, 2 * (i % across)
+        picture(sheet.panel(row, column), image)
+        axes = sheet.panel(row, column + 1)
         picture(axes, _grey(image))
-        raster(axes, _cells(np.asarray(channels), background), image.shape[:2])
-        _numbers(axes, np.asarray(channels), image.shape[:2], background)
+        channels = np.asarray(channels)
+        edges = [
+            _edges(count, size, None if centres is None else centres[i][axis])
+            for axis, (count, size) in enumerate(zip(channels.shape, image.shape, strict=False))
+        ]
+        _blocks(axes, _cells(channels, background), edges)
+        _numbers(axes, channels, edges, background)
     from matplotlib.patches import Patch
 
     handles = [
@@ -168,11 +178,11 @@ def _grey(image) -> np.ndarray:
 
 
 def _cross(filled: str, width: float) -> dict:
-    return {"marker": "x", "ms": 6, "mec": filled, "mew": width}
+    return {"marker": "x", "ms": 4, "mec": filled, "mew": width}
 
 
 def _ring(filled: str, width: float) -> dict:
-    return {"marker": "o", "ms": 8, "mec": filled, "mew": width, "mfc": "none"}
+    return {"marker": "o", "ms": 9, "mec": filled, "mew": width, "mfc": "none"}
 
 
 _MARKS = {_cross: "#00e5ff", _ring: "#7cff4f"}
@@ -182,8 +192,8 @@ def _mark(axes, points, shape: tuple[int, int], draw) -> None:
     points = np.asarray(points, dtype=float).reshape(-1, 2)
     for y, x in points[seen(points, shape)]:
         # A dark rim first: the mark must be seen on any ground.
-        axes.plot(x, y, ls="none", clip_on=False, **draw("black", 2.4))
-        axes.plot(x, y, ls="none", clip_on=False, **draw(_MARKS[draw], 1.2))
+        axes.plot(x, y, ls="none", clip_on=False, **draw("black", 1.9))
+        axes.plot(x, y, ls="none", clip_on=False, **draw(_MARKS[draw], 1.0))
 
 
 def _handle(draw):
@@ -206,15 +216,34 @@ def _cells(labels: np.ndarray, background: int) -> np.ndarray:
     return colours
 
 
-def _numbers(axes, labels: np.ndarray, shape: tuple[int, int], background: int) -> None:
+def _edges(cells: int, pixels: int, centres) -> np.ndarray:
+    """Give the borders [cells + 1] between cells along an axis: half way between centres."""
+    if centres is None:
+        return np.linspace(-0.5, pixels - 0.5, cells + 1)
+    centres = np.asarray(centres, dtype=float)
+    return np.concatenate([[-0.5], (centres[1:] + centres[:-1]) / 2, [pixels - 0.5]])
+
+
+def _blocks(axes, colours: np.ndarray, edges) -> None:
+    """Draw each cell's colour [h, w, 4] between its borders."""
+    height, width = (side[-1] + 0.5 for side in edges)
+    axes.pcolorfast(edges[1], edges[0], colours)
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
+def _numbers(axes, labels: np.ndarray, edges, background: int) -> None:
     """Write each cell's channel in it, where there is room."""
-    height, width = shape[0] / labels.shape[0], shape[1] / labels.shape[1]
     inches = axes.get_position().width * axes.figure.get_size_inches()[0]
-    size = min(8.0, inches / max(labels.shape[1], labels.shape[0] * shape[1] / shape[0]) * 72 / 2.2)
+    sides = [np.diff(side) for side in edges]
+    usual = [np.median(side) for side in sides]
+    size = min(8.0, inches * min(usual) / max(side.sum() for side in sides) * 72 / 2.2)
     if size < 2.5:
         return
+    middles = [(side[1:] + side[:-1]) / 2 for side in edges]
     for (row, column), channel in np.ndenumerate(labels):
-        if 0 <= channel != background:
-            y, x = (row + 0.5) * height - 0.5, (column + 0.5) * width - 0.5
+        # The image may end within its last cells.
+        room = sides[0][row] >= 0.7 * usual[0] and sides[1][column] >= 0.7 * usual[1]
+        if 0 <= channel != background and room:
             style = {"size": size, "color": ink(colour(int(channel)))}
-            axes.text(x, y, str(channel), ha="center", va="center_baseline", **style)
+            place = middles[1][column], middles[0][row]
+            axes.text(*place, str(channel), ha="center", va="center_baseline", **style)

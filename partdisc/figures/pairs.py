@@ -16,22 +16,24 @@ def similar_pools(
     distances,
     path,
     *,
+    measure: str = "Jensen-Shannon divergence in nats",
     caption: str = "Pools of similar images",
     note: str = "",
 ) -> None:
-    """Draw each image with its nearest pool members and their divergence from it.
+    """Draw each image with its nearest pool members and their distance from it.
 
-    Figure 5 of the paper; the divergence is that of section 3.2.1.
+    Figure 5 of the paper; the distance is the divergence of section 3.2.1, or another.
 
     Args:
       images: N images, uint8 [H, W, 3] each.
       pools: for each image its neighbours, nearest first, uint8 [H, W, 3] each.
-      distances: N arrays [J], Jensen-Shannon divergences in nats.
+      distances: N arrays [J].
       path: the PNG file.
+      measure: what the distances are, and their unit.
       caption: what is shown.
       note: a remark in the corner.
     """
-    follows = "with their Jensen-Shannon divergence in nats; as in Figure 5 of Guo et al. (2020)"
+    follows = f"with their {measure}; as in Figure 5 of Guo et al. (2020)"
     ending = {"caption": caption, "follows": follows, "note": note}
     if not len(images):
         return empty(path, "no images", **ending)
@@ -44,7 +46,7 @@ def similar_pools(
         picture(sheet.panel(row, 0), image)
         for j, (member, distance) in enumerate(zip(pool, far, strict=True)):
             picture(sheet.panel(row, 1 + j), member)
-            sheet.below(row, 1 + j, _nats(float(distance)))
+            sheet.below(row, 1 + j, _number(float(distance)))
     sheet.save(path, **ending)
 
 
@@ -177,9 +179,9 @@ def _matches(axes, target, neighbour, here, there, fits) -> None:
     axes.add_collection(LineCollection(out, colors=FAINT, linewidths=0.5, alpha=0.45))
     # Coloured by height in the target: neighbouring lines can be followed.
     colours = colormaps["turbo"](0.08 + 0.87 * np.clip(fit[:, 0, 1] / height, 0, 1))
-    axes.add_collection(LineCollection(fit, colors=colours, linewidths=0.9))
+    axes.add_collection(LineCollection(fit, colors=colours, linewidths=0.6, alpha=0.8))
     for side in (0, 1):
-        axes.scatter(*fit[:, side].T, s=7, c=colours, edgecolors="white", linewidths=0.4, zorder=3)
+        axes.scatter(*fit[:, side].T, s=5, c=colours, edgecolors="white", linewidths=0.3, zorder=3)
 
 
 def _some(lines: np.ndarray) -> np.ndarray:
@@ -193,5 +195,5 @@ def _count(fits: np.ndarray) -> str:
     return f"{fits.sum()} of {fits.size} matches fit{drawn}"
 
 
-def _nats(distance: float) -> str:
+def _number(distance: float) -> str:
     return f"{distance:.3f}" if math.isfinite(distance) else "unknown"

@@ -1,0 +1,74 @@
+"""Discover the parts of an object class: `python run.py --config=configs/demo.py`.
+
+Any key of the config can be set: `--config.train.steps=300`.
+"""
+
+import os
+import pathlib
+import re
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from partdisc.errors import ConfigError, PartdiscError
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "File that describes the experiment, as configs/demo.py[:argument]."
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of all that the run makes; by default runs/<name of the config>."
+)
+_MODE = flags.DEFINE_enum(
+    "mode", "train", ["train", "evaluate", "check"],
+    "train: all stages, then evaluate; evaluate: what was trained; check: config and data only.",
+)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parse the flags; what is wrong with them is the user's to mend, in one line."""
+    from partdisc.config import check_key
+
+    for argument in argv[1:]:
+        if match := re.match(r"--?config\.([\w.]+)", argument):
+            check_key(match[1])
+    try:
+        rest = flags.FLAGS(argv)
+        if _CONFIG.value is None:
+            raise ConfigError("--config=FILE is required, for a start --config=configs/demo.py")
+    except flags.Error as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    except OSError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ConfigError(f"--config: the file cannot be read: {reason}") from error
+    return rest
+
+
+def _name(argv: list[str]) -> str:
+    """Name the config given on the command line: its file, and its argument."""
+    given = next(i for i, arg in enumerate(argv) if re.match("--?config(=|$)", arg))
+    file = argv[given].partition("=")[2] or argv[given + 1]
+    path, _, argument = file.partition(":")
+    return "-".join([pathlib.Path(path).stem, *re.findall(r"\w+", argument)])
+
+
+def main(argv: list[str]) -> None:
+    """Run what the flags ask for."""
+    if len(argv) > 1:
+        raise ConfigError(f"'{argv[1]}' is not a flag; options begin with --")
+    logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
+    from partdisc import experiment
+
+    workdir = _WORKDIR.value or os.path.join("runs", _name(sys.argv))
+    experiment.run(_CONFIG.value, workdir, _MODE.value)
+
+
+if __name__ == "__main__":
+    try:
+        app.run(main, flags_parser=_parse)
+    except PartdiscError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        from partdisc.workdir import disk_message
+
+        sys.exit(f"error: {disk_message(error)}")
