@@ -1,7 +1,9 @@
 """What the pictures of parts show: channels and their names, points, maps and patches."""
 
+import functools
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -93,14 +95,20 @@ def part_maps(
 ) -> list[np.ndarray]:
     """Return each image's probabilities of channels, [K, h, w] on its working pixels."""
     taken = stages.device_images(features, indices, offset, salient=False)
-    alone = jnp.zeros((len(indices), 0), jnp.int32)
-    batch = training.gather(taken, jnp.arange(len(indices)), alone)
-    probs = np.asarray(training.forward(settings, params, batch)[:, 0])[..., channels]
+    probs = np.asarray(_probabilities(settings, params, taken))[..., channels]
     network, sizes = inputs.backbone, inputs.geometry.take(indices).working
     return [
         on_pixels(unpacked(cells.T, grid), size, network.stride, network.origin)
         for cells, grid, size in zip(probs, np.asarray(taken.grids), sizes, strict=True)
     ]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _probabilities(settings: training.Settings, params: Any, taken: training.Images) -> jax.Array:
+    """Return probs [N, P, K + 1] of all images."""
+    count = taken.features.shape[0]
+    batch = training.gather(taken, jnp.arange(count), jnp.zeros((count, 0), jnp.int32))
+    return training.forward(settings, params, batch)[:, 0]
 
 
 def unpacked(cells: np.ndarray, grid: np.ndarray) -> np.ndarray:
