@@ -53,7 +53,7 @@ def base_config() -> ml_collections.ConfigDict:
     })
     config.matching = section({
         "kind": "mutual",
-        "threshold": 0.6,
+        "threshold": 0.4,
         "saliency": True,
         "slots": 1024,
     })
@@ -61,11 +61,11 @@ def base_config() -> ml_collections.ConfigDict:
         "transform": "affine",
         "hypotheses": 256,
         "scoring": "truncated",
-        "radius": 1.0,  # cells
+        "radius": 1.5,  # cells
         "max_area_change": 3.0,
-        "max_stretch": 1.5,
-        "max_rotation": 45.0,  # degrees
-        "polish": 0,
+        "max_stretch": 2.5,
+        "max_rotation": 90.0,  # degrees
+        "polish": 2,
     })
     config.pseudo_gt = section({
         "capacity": 3,  # cells a part takes in an image
@@ -87,12 +87,13 @@ def base_config() -> ml_collections.ConfigDict:
         "box": 100.0,  # pixels at the short side of `data.short_side`
         "nms_iou": 0.3,
         "per_part": 5,
-        "min_score": 0.1,  # of what detections.jsonl lists
+        "min_score": 0.2,  # of what detections.jsonl lists, as a share of the channel's best
+        "parts": 24,  # channels it lists where no landmarks choose them
     })
     config.evaluation = section({
         "threshold": 0.1,  # of the normaliser
         "channel_selection": "fit",
-        "alignment_images": 200,
+        "alignment_images": 100,
     })
     config.report = section({"images": 6, "channels": 6})
     return config
@@ -157,6 +158,7 @@ _RANGES = {
     "detection.nms_iou": (0, 1),
     "detection.per_part": (1, 1000),
     "detection.min_score": (0, 1),
+    "detection.parts": (1, _INFINITY),
     "evaluation.threshold": (0, _INFINITY),
     "evaluation.alignment_images": (0, _INFINITY),
     "report.images": (1, 100),

@@ -118,6 +118,28 @@ def normalisers(inputs: stages.Inputs, indices: np.ndarray) -> dict[str, np.ndar
     return lengths
 
 
+def to_frame(config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np.ndarray):
+    """Map points of images into the frame in which landmarks are regressed.
+
+    That is the part of the image that is used, at its true aspect, its short side scaled to
+    `config.data.short_side` pixels: images of all sizes share one scale.
+
+    Args:
+      config: the whole config.
+      inputs: data set and geometry.
+      indices: int [n], the images.
+      points: [n, ..., 2], (y, x) original pixels.
+
+    Returns:
+      The points in pixels of the frame, and the scale [n] from original pixels.
+    """
+    crop = inputs.dataset.crops[indices].astype(np.float64)
+    scale = config.data.short_side / (crop[:, 2:] - crop[:, :2]).min(axis=1)
+    inner = (1,) * (points.ndim - 2)
+    start = crop[:, :2].reshape(-1, *inner, 2)
+    return (points + 0.5 - start) * scale.reshape(-1, *inner, 1) - 0.5, scale
+
+
 def score(
     config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions
 ) -> tuple[dict[str, Any], np.ndarray]:
@@ -163,26 +185,38 @@ def score(
             figures["ap_per_part"] = dict(
                 zip(dataset.landmark_names, precision.per_part.tolist(), strict=True)
             )
+    fit_target, _ = to_frame(config, inputs, fit_index, fit_marks)
+    test_target, scale = to_frame(config, inputs, test_index, test_marks)
     for name in ("peak", "mean"):
         error = evaluation.regression_error(
-            getattr(fit, name), fit_marks, getattr(test, name), test_marks,
-            normaliser=test_length["regression"],
+            to_frame(config, inputs, fit_index, getattr(fit, name))[0],
+            fit_target,
+            to_frame(config, inputs, test_index, getattr(test, name))[0],
+            test_target,
+            normaliser=test_length["regression"] * scale,
         )
         figures[f"nme_{name}"] = error.error
     figures |= {"n_fit": error.n_fit, "n_test": error.n_test}
     return figures, channels
 
 
-def baselines(inputs: stages.Inputs) -> dict[str, dict[str, float]]:
+def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, float]]:
     """Score what reads no image: the mean shape of the fit split, and the image's centre."""
     dataset = inputs.dataset
-    test = dataset.splits["test"]
-    marks, length = dataset.points[test], normalisers(inputs, test)["regression"]
-    mean_shape = evaluation.mean_shape_error(
-        dataset.points[dataset.splits["fit"]], marks, normaliser=length
-    )
-    centre = evaluation.constant_point_error(marks, dataset.sizes[test], normaliser=length)
-    return {"mean_shape": {"nme": mean_shape.error}, "image_centre": {"nme": centre.error}}
+    fit, test = dataset.splits["fit"], dataset.splits["test"]
+    fit_target, _ = to_frame(config, inputs, fit, dataset.points[fit])
+    test_target, scale = to_frame(config, inputs, test, dataset.points[test])
+    length = normalisers(inputs, test)["regression"] * scale
+    crops = dataset.crops[test]
+    sizes = (crops[:, 2:] - crops[:, :2]) * scale[:, None]
+    return {
+        "mean_shape": {
+            "nme": evaluation.mean_shape_error(fit_target, test_target, normaliser=length).error
+        },
+        "image_centre": {
+            "nme": evaluation.constant_point_error(test_target, sizes, normaliser=length).error
+        },
+    }
 
 
 def alignment_quality(
@@ -245,18 +279,19 @@ def align_pools(
         # The last batch is filled up with the first images, so that all have one shape.
         targets = np.arange(start, start + PAIRS_BATCH, dtype=np.int32) % count
         key = jax.random.fold_in(jax.random.key(config.seed), start)
-        supervision = _supervise(settings, params, labelled, pools, targets, key)
-        parts.append(jax.tree.map(np.asarray, (
-            supervision.alignment.transform, supervision.alignment.inliers,
-            supervision.matches.count,
-        )))
+        parts.append(
+            jax.tree.map(np.asarray, _align(settings, params, labelled, pools, targets, key))
+        )
     return tuple(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _supervise(settings, params, labelled, pools, targets, key) -> training.Supervision:
+def _align(settings, params, labelled, pools, targets, key) -> tuple[jax.Array, ...]:
     batch = training.gather(labelled, targets, jnp.asarray(pools))
-    return training.supervise(key, settings, batch, training.forward(settings, params, batch))
+    probs = training.forward(settings, params, batch)
+    supervision = training.supervise(key, settings, batch, probs)
+    alignment = supervision.alignment
+    return alignment.transform, alignment.inliers, supervision.matches.count
 
 
 def detection_rows(
@@ -266,34 +301,35 @@ def detection_rows(
     found: Predictions,
     parts: dict[str, int],
 ) -> list[dict[str, Any]]:
-    """List detections for detections.jsonl.
+    """List the detections of the parts for detections.jsonl.
 
     Args:
       config: the whole config.
       inputs: data set and geometry.
       indices: int [n], the images.
       found: their predictions.
-      parts: name -> channel of the channels that answer for a part.
+      parts: name -> channel that answers for it.
 
     Returns:
-      A row a detection with at least `config.detection.min_score`: image, channel, parts (the
-      names it answers for), score, point (y, x) and box (y0, x0, y1, x1), original pixels.
+      A row a detection whose score is at least `config.detection.min_score` of the channel's
+      best on these images: image, part, channel, score, point (y, x) and box
+      (y0, x0, y1, x1), original pixels; by part, then image, strongest first.
     """
     geometry = inputs.geometry.take(indices)
     sides = geometry.crop[:, 2:] - geometry.crop[:, :2]
     half = 0.5 * config.detection.box * sides / geometry.working
-    names: dict[int, list[str]] = {}
-    for name, channel in parts.items():
-        names.setdefault(int(channel), []).append(name)
     rows = []
-    for n, k, d in np.argwhere(found.scores >= config.detection.min_score):
-        point = found.points[n, k, d]
-        rows.append({
-            "image": inputs.dataset.keys[indices[n]],
-            "channel": int(k),
-            "parts": names.get(int(k), []),
-            "score": round(float(found.scores[n, k, d]), 4),
-            "point": [round(value, 2) for value in point.tolist()],
-            "box": [round(v, 2) for v in (*(point - half[n]), *(point + half[n]))],
-        })
+    for name, channel in parts.items():
+        scores = found.scores[:, channel]
+        enough = scores >= config.detection.min_score * scores.max(initial=0.0)
+        for n, d in np.argwhere(enough & np.isfinite(scores)):
+            point = found.points[n, channel, d]
+            rows.append({
+                "image": inputs.dataset.keys[indices[n]],
+                "part": name,
+                "channel": int(channel),
+                "score": round(float(scores[n, d]), 4),
+                "point": [round(value, 2) for value in point.tolist()],
+                "box": [round(v, 2) for v in (*(point - half[n]), *(point + half[n]))],
+            })
     return rows

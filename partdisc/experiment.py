@@ -1,12 +1,14 @@
 """One run from its config to its tables and pictures: the stages in order, and what they say."""
 
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from partdisc import evaluate, label_free, report, stages, training
 from partdisc.config import flatten, validate
+from partdisc.features import Features
+from partdisc.label_free import LabelFree
 from partdisc.progress import say, table
 from partdisc.train import train
 from partdisc.workdir import Workdir, write_json, write_lines
@@ -35,26 +37,43 @@ def run(config: Any, path: str, mode: str) -> None:
             say("config, data and weights are in order; nothing was computed")
             return
         write_json(workdir.path / "config.json", flatten(config))
-        _run(config, workdir, inputs, mode)
+        _finish(workdir, _train(config, workdir, inputs, mode))
 
 
-def _run(config: Any, workdir: Workdir, inputs: stages.Inputs, mode: str) -> None:
+class Trained(NamedTuple):
+    """A run after training: all that its evaluation and its pictures need."""
+
+    config: Any
+    inputs: stages.Inputs
+    features: Features
+    start: stages.Start
+    settings: training.Settings
+    params: Any
+    images: training.Images
+    pools: np.ndarray
+    distances: np.ndarray
+
+
+def _train(config: Any, workdir: Workdir, inputs: stages.Inputs, mode: str) -> Trained:
     features = stages.features_stage(config, workdir, inputs)
     start = stages.clusters_stage(config, workdir, inputs, features)
     settings = training.settings_of(config)
-    train_index = inputs.dataset.splits["train"]
     images = stages.device_images(
-        features, train_index, start.offset, salient=config.matching.saliency
+        features, inputs.dataset.splits["train"], start.offset, salient=config.matching.saliency
     )
-    pools, distances, pools_key = stages.pools_stage(
-        config, workdir, start, settings.layer, images
-    )
+    pools, distances, key = stages.pools_stage(config, workdir, start, settings.layer, images)
     state = train(
-        config, workdir, start, images, pools, pools_key, trained_only=mode == "evaluate"
+        config, workdir, start, images, pools, key, trained_only=mode == "evaluate"
     )
-    note = RANDOM_NOTE if config.backbone.weights == "random" else ""
+    return Trained(
+        config, inputs, features, start, settings, state.params, images, pools, distances
+    )
 
-    layers = {"clustering": start.params, "trained": state.params}
+
+def _finish(workdir: Workdir, run: Trained) -> None:
+    """Evaluate, and write results, detections and pictures, the dearest first."""
+    dataset, config = run.inputs.dataset, run.config
+    note = RANDOM_NOTE if config.backbone.weights == "random" else ""
     results: dict[str, Any] = {
         "protocol": {
             "regression": "default",
@@ -63,73 +82,71 @@ def _run(config: Any, workdir: Workdir, inputs: stages.Inputs, mode: str) -> Non
             "threshold": config.evaluation.threshold,
             "alignment": "D",
         },
-        "data": inputs.dataset.name,
-        "n_train": len(train_index),
-        "backbone": f"{inputs.backbone.name} {inputs.backbone.layer}",
-        "weights": inputs.weights.origin,
+        "data": dataset.name,
+        "n_train": len(dataset.splits["train"]),
+        "backbone": f"{run.inputs.backbone.name} {run.inputs.backbone.layer}",
+        "weights": run.inputs.weights.origin,
         "random_weights": bool(note),
-        "steps": int(state.step),
+        "steps": config.train.steps,
         "seed": config.seed,
     }
-    labelled = bool(len(inputs.dataset.landmark_names))
-    shown = inputs.dataset.splits["test"] if labelled else train_index
-    channels = np.array([], int)
-    for name, params in layers.items():
+    labelled = bool(dataset.landmark_names)
+    shown = dataset.splits["test" if labelled else "train"]
+    for name, params in (("clustering", run.start.params), ("trained", run.params)):
         say(f"evaluating: {name}")
-        results[name], test, chosen = _evaluate_layer(
-            config, inputs, features, settings, params, start.offset, images, pools, labelled,
-            shown,
+        evaluate_layer = _score_labelled if labelled else _score_unlabelled
+        quality = label_free.measure(
+            run.settings, params, run.images, run.pools, seed=config.seed
         )
-        channels = chosen
-    if labelled:
-        results["baselines"] = evaluate.baselines(inputs)
-        names = list(inputs.dataset.landmark_names)
-    else:
-        results["baselines"] = {}
-        names = [f"part {channel}" for channel in channels]
+        figures, found, channels = evaluate_layer(run, params, shown, quality)
+        results[name] = figures | {
+            "label_free": {
+                "agreement": quality.agreement,
+                "background_argmax": quality.background_argmax,
+                "channels_in_use": quality.channels_in_use,
+            }
+        }
+    results["baselines"] = evaluate.baselines(config, run.inputs) if labelled else {}
+    names = list(dataset.landmark_names) or [f"part {channel}" for channel in channels]
     results["channels"] = dict(zip(names, channels.tolist(), strict=True))
     write_json(workdir.path / "results.json", results)
-    rows = evaluate.detection_rows(config, inputs, shown, test, dict(zip(names, channels)))
+    rows = evaluate.detection_rows(config, run.inputs, shown, found, results["channels"])
     write_lines(workdir.path / "detections.jsonl", rows)
+    say("drawing the report")
     pictures = report.write_report(
-        config, workdir, inputs, features, start, settings, state.params, images, pools,
-        distances, channels, names, note,
+        config, workdir, run.inputs, run.features, run.start, run.settings, run.params,
+        run.images, run.pools, run.distances, channels, names, note,
     )
     _print_results(results, note)
     _print_places(workdir.path, len(rows), pictures)
 
 
-def _evaluate_layer(
-    config, inputs, features, settings, params, offset, images, pools, labelled, shown
-):
-    """Return a layer's figures, its predictions on the images shown, and its best channels."""
-    quality = label_free.measure(settings, params, images, pools, seed=config.seed)
-    figures: dict[str, Any] = {
-        "label_free": {
-            "agreement": quality.agreement,
-            "background_argmax": quality.background_argmax,
-            "channels_in_use": quality.channels_in_use,
-        }
-    }
+def _predict(run: Trained, params: Any, indices: np.ndarray) -> evaluate.Predictions:
+    return evaluate.predict(
+        run.config, run.inputs, run.features, indices, run.settings.layer, params,
+        run.start.offset,
+    )
 
-    def predict(indices):
-        return evaluate.predict(
-            config, inputs, features, indices, settings.layer, params, offset
-        )
 
-    test = predict(shown)
-    if labelled:
-        fit = predict(inputs.dataset.splits["fit"])
-        scores, channels = evaluate.score(config, inputs, fit, test)
-        figures = scores | {
-            "alignment": evaluate.alignment_quality(
-                config, inputs, features, settings, params, offset
-            )
-        } | figures
-    else:
-        short = evaluate.normalisers(inputs, shown)["short_side"]
-        channels = label_free.best_channels(quality, test.peak, short, config.report.channels)
+def _score_labelled(run: Trained, params: Any, shown: np.ndarray, quality: LabelFree):
+    """Return a layer's figures, its predictions on the test images, a channel a landmark."""
+    fit = _predict(run, params, run.inputs.dataset.splits["fit"])
+    test = _predict(run, params, shown)
+    figures, channels = evaluate.score(run.config, run.inputs, fit, test)
+    figures["alignment"] = evaluate.alignment_quality(
+        run.config, run.inputs, run.features, run.settings, params, run.start.offset
+    )
     return figures, test, channels
+
+
+def _score_unlabelled(run: Trained, params: Any, shown: np.ndarray, quality: LabelFree):
+    """Return no figures, predictions on the training images, and the best channels."""
+    found = _predict(run, params, shown)
+    short = evaluate.normalisers(run.inputs, shown)["short_side"]
+    channels = label_free.best_channels(
+        quality, found.peak, short, run.config.detection.parts
+    )
+    return {}, found, channels
 
 
 # Heading of a column of the table, and where its figure lies.

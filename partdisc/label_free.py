@@ -10,7 +10,7 @@ import numpy as np
 from partdisc import training
 
 # Training images that are looked at, and how many at a time.
-SAMPLE = 200
+SAMPLE = 80
 BATCH = 4
 # Two channels whose points lie closer than this share of the short side mean the same part.
 SAME_PART = 0.08
