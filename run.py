@@ -36,6 +36,7 @@ def _parse(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
         if _CONFIG.value is None:
             raise ConfigError("--config=FILE is required, for a start --config=configs/demo.py")
+        _CONFIG.value.items()  # a file that could not be loaded says so at its first use
     except flags.Error as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     except OSError as error:

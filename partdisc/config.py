@@ -4,7 +4,16 @@ import math
 
 import ml_collections
 
-from partdisc import alignment, errors, matching, optimizer, part_layer, pools, pseudo_gt, transforms
+from partdisc import (
+    alignment,
+    errors,
+    matching,
+    optimizer,
+    part_layer,
+    pools,
+    pseudo_gt,
+    transforms,
+)
 
 
 def base_config() -> ml_collections.ConfigDict:

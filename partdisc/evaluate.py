@@ -4,17 +4,13 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from partdisc import evaluation, images, stages, training
+from partdisc import evaluation, images, stages
 from partdisc.cells import cell_validity, centred
-from partdisc.detection import cells_to_pixels, detect
+from partdisc.detection import Detections, cells_to_pixels, detect
 from partdisc.features import Features
 from partdisc.part_layer import PartLayer, part_probabilities
-
-# Targets whose pools are aligned in one pass.
-PAIRS_BATCH = 4
 
 
 class Predictions(NamedTuple):
@@ -88,7 +84,7 @@ def predict(
             layer=layer, box_side=config.detection.box / stride,
             nms_iou=config.detection.nms_iou, per_part=config.detection.per_part, batch=8,
         )
-        detections = jax.tree.map(lambda array, n=len(chunk): np.asarray(array[:n]), detections)
+        detections = Detections(*(np.asarray(array)[: len(chunk)] for array in detections))
         geometry = inputs.geometry.take(chunk)
         points, mean = (
             images.to_original(cells_to_pixels(cells, stride, network.origin), geometry)
@@ -143,7 +139,7 @@ def to_frame(config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np
 def score(
     config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Score predictions by PROTOCOLS `default` (regression) and `l2` (detection).
+    """Score predictions by the protocols `default` (regression) and `l2` (detection).
 
     Args:
       config: the whole config.
@@ -217,81 +213,6 @@ def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, float]]
             "nme": evaluation.constant_point_error(test_target, sizes, normaliser=length).error
         },
     }
-
-
-def alignment_quality(
-    config: Any,
-    inputs: stages.Inputs,
-    features: Features,
-    settings: training.Settings,
-    params: Any,
-    offset: np.ndarray,
-) -> dict[str, float]:
-    """Measure how well pools align on labelled images (PROTOCOLS D).
-
-    The pools are found among `config.evaluation.alignment_images` random images of the fit
-    split. Distances are shares of the box, or of the inter-ocular distance.
-    """
-    dataset = inputs.dataset
-    count = min(config.evaluation.alignment_images, len(dataset.splits["fit"]))
-    if count <= config.pools.size:
-        return {}
-    rng = np.random.default_rng(config.seed)
-    chosen = np.sort(rng.choice(dataset.splits["fit"], count, replace=False))
-    labelled = stages.device_images(features, chosen, offset, salient=config.matching.saliency)
-    pools, _ = stages.find_pools(config, settings.layer, params, labelled, "pools (labelled)")
-    transforms, inliers, matches = align_pools(config, settings, params, labelled, pools)
-    # Everything is measured in pixels of the target's original image, where the neighbour
-    # lies at first as its cells do: images of two sizes and crops can be compared.
-    network = inputs.backbone
-    to_cells = images.cell_matrix(
-        inputs.geometry.take(chosen), network.stride, network.origin
-    )
-    to_pixels = np.linalg.inv(to_cells)[:, None]
-    marks = dataset.points[chosen].astype(np.float64)
-    moved = to_pixels @ to_cells[pools]
-    sources = marks[pools] @ np.swapaxes(moved[..., :2, :2], -1, -2) + moved[..., None, :2, 2]
-    targets = np.repeat(np.arange(count), pools.shape[1])
-    length = normalisers(inputs, chosen)["regression"]
-    quality = evaluation.alignment_quality(
-        sources.reshape(len(targets), -1, 2),
-        marks[targets],
-        (to_pixels @ transforms @ to_cells[:, None]).reshape(-1, 3, 3),
-        length[targets],
-        family=config.alignment.transform,
-    )
-    return quality._asdict() | {
-        "inliers": float(inliers.mean()), "matches": float(matches.mean())
-    }
-
-
-def align_pools(
-    config: Any, settings: training.Settings, params: Any, labelled: training.Images, pools
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Align every image's pool as training does.
-
-    Returns:
-      transforms [N, J, 3, 3] in cells, inliers [N, J] and matches [N, J].
-    """
-    count = len(pools)
-    parts = []
-    for start in range(0, count, PAIRS_BATCH):
-        # The last batch is filled up with the first images, so that all have one shape.
-        targets = np.arange(start, start + PAIRS_BATCH, dtype=np.int32) % count
-        key = jax.random.fold_in(jax.random.key(config.seed), start)
-        parts.append(
-            jax.tree.map(np.asarray, _align(settings, params, labelled, pools, targets, key))
-        )
-    return tuple(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _align(settings, params, labelled, pools, targets, key) -> tuple[jax.Array, ...]:
-    batch = training.gather(labelled, targets, jnp.asarray(pools))
-    probs = training.forward(settings, params, batch)
-    supervision = training.supervise(key, settings, batch, probs)
-    alignment = supervision.alignment
-    return alignment.transform, alignment.inliers, supervision.matches.count
 
 
 def detection_rows(

@@ -7,6 +7,7 @@ import numpy as np
 
 from partdisc import evaluate, label_free, report, stages, training
 from partdisc.config import flatten, validate
+from partdisc.evaluate_alignment import alignment_quality
 from partdisc.features import Features
 from partdisc.label_free import LabelFree
 from partdisc.progress import say, table
@@ -133,7 +134,7 @@ def _score_labelled(run: Trained, params: Any, shown: np.ndarray, quality: Label
     fit = _predict(run, params, run.inputs.dataset.splits["fit"])
     test = _predict(run, params, shown)
     figures, channels = evaluate.score(run.config, run.inputs, fit, test)
-    figures["alignment"] = evaluate.alignment_quality(
+    figures["alignment"] = alignment_quality(
         run.config, run.inputs, run.features, run.settings, params, run.start.offset
     )
     return figures, test, channels

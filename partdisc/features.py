@@ -15,7 +15,7 @@ from partdisc import images
 from partdisc.backbones import Backbone, Preprocessing, Weights, preprocess
 from partdisc.cells import normalise
 from partdisc.progress import Progress
-from partdisc.workdir import read_json, write_json
+from partdisc.workdir import naming, read_json, write_json
 
 # Images between two marks of how far the cache has come.
 BLOCK = 128
@@ -76,10 +76,11 @@ def _take_up(
                 return store, int(state["done"])
     mark.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    store = np.lib.format.open_memmap(path, "w+", DTYPE, shape)
-    # Claimed at once: a disk that fills up later would kill a mapped write.
-    with open(path, "r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    with naming(path):
+        store = np.lib.format.open_memmap(path, "w+", DTYPE, shape)
+        # Claimed at once: a disk that fills up later would kill a mapped write.
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return store, 0
 
 

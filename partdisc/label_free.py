@@ -1,4 +1,4 @@
-"""How good a part layer is, and which of its channels, without any label (PROTOCOLS E)."""
+"""How good a part layer is, and which of its channels, without any label."""
 
 import functools
 from typing import Any, NamedTuple

@@ -63,13 +63,13 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
       errors.PartdiscError: a file is absent or unusable, or there are too few images.
     """
     network = backbone(config.backbone.name, config.backbone.layer)
-    weights = load_weights(network, config.backbone.weights, seed=config.seed)
     dataset = open_dataset(
         config.data,
         workdir.path / "data",
         seed=config.seed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
     )
+    weights = load_weights(network, config.backbone.weights, seed=config.seed)
     geometry = images.geometry(
         dataset.sizes, dataset.crops, config.data.short_side, network.stride,
         config.data.max_aspect,
@@ -182,7 +182,7 @@ def _cluster(config: Any, train: np.ndarray, features: Features) -> dict[str, np
             tolerance=options.tolerance,
             seeding_vectors=options.seeding_vectors,
             seed=config.seed,
-            after_step=lambda _, likelihood: progress.advance(1, f"log likelihood {likelihood:.3f}"),
+            after_step=lambda _, gain: progress.advance(1, f"log likelihood {gain:.3f}"),
         )
     rng = np.random.default_rng(config.seed)
     sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]

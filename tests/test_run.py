@@ -287,7 +287,7 @@ def test_an_empty_folder(run, tmp_path):
         f"--config=configs/folder.py:{tmp_path / 'photos'}", *FOLDER,
         f"--workdir={tmp_path / 'run'}",
     )
-    one_line(ended, "photos", "PNG")
+    one_line(ended, "photos", ".png")
 
 
 def test_a_folder_of_two_images(run, tmp_path):
