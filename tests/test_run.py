@@ -327,3 +327,28 @@ def test_check_computes_nothing(run, tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert "in order" in ended.stdout
     assert not (tmp_path / "run" / "features.npy").exists()
+
+
+def test_real_faces(real_data, real_weights, environment, tmp_path):
+    """A small real run: parts of faces, GoogLeNet's ImageNet weights."""
+    ended = subprocess.run(
+        [
+            sys.executable, "run.py", "--config=configs/celeba.py:subset",
+            f"--workdir={tmp_path / 'run'}", f"--config.backbone.weights={real_weights}",
+            f"--config.data.root={real_data / 'celeba'}", "--config.backbone.name=googlenet",
+            "--config.backbone.layer=inception_4b", "--config.data.train_subset=200",
+            "--config.parts.count=128", "--config.train.steps=40",
+            "--config.evaluation.alignment_images=40",
+        ],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
+    )
+    assert ended.returncode == 0, ended.stderr
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert not results["random_weights"] and "random" not in ended.stdout
+    assert (results["trained"]["n_fit"], results["trained"]["n_test"]) == (500, 500)
+    mean_shape = results["baselines"]["mean_shape"]["nme"]
+    assert mean_shape == pytest.approx(8.8, abs=0.05)
+    trained, start = results["trained"], results["clustering"]
+    assert trained["nme_mean"] < start["nme_mean"] < mean_shape
+    assert trained["map_l2_short_side"] > start["map_l2_short_side"] > 50
+    assert trained["map_l2_box"] is None  # aligned CelebA has no boxes

@@ -1,0 +1,106 @@
+"""Points, frames, lengths and rows on their way from cells to the tables."""
+
+import types
+
+import numpy as np
+import pytest
+
+from partdisc import evaluate, images
+from partdisc.backbones import backbone
+from partdisc.config import base_config
+from partdisc.detection import cells_to_pixels
+from partdisc.evaluate import Predictions
+
+
+def inputs_of(rng, count=12, landmarks=3, eyes=None):
+    """Make inputs of images of many sizes, every other one cropped to its box."""
+    sizes = rng.integers(50, 400, (count, 2)).astype(np.int32)
+    corner = (sizes * rng.uniform(0, 0.4, (count, 2))).astype(np.int32)
+    far = (sizes * rng.uniform(0.6, 1, (count, 2))).astype(np.int32)
+    boxes = np.concatenate([corner, far], axis=1)
+    crops = np.where(np.arange(count)[:, None] % 2, boxes, np.pad(sizes, ((0, 0), (2, 0))))
+    dataset = types.SimpleNamespace(
+        keys=[f"{i}.jpg" for i in range(count)],
+        sizes=sizes, boxes=boxes.astype(np.float32), crops=crops.astype(np.int32), eyes=eyes,
+        points=rng.uniform(0, 1, (count, landmarks, 2)).astype(np.float32) * sizes[:, None],
+        landmark_names=tuple("abc"[:landmarks]),
+    )
+    network = backbone("googlenet", "inception_4b")
+    geometry = images.geometry(sizes, dataset.crops, 224, network.stride, 1.5)
+    return types.SimpleNamespace(dataset=dataset, backbone=network, geometry=geometry)
+
+
+def test_cell_matrix_is_the_way_through_the_working_image(rng):
+    inputs = inputs_of(rng)
+    network, geometry = inputs.backbone, inputs.geometry
+    points = inputs.dataset.points.astype(float)
+    matrix = images.cell_matrix(geometry, network.stride, network.origin)
+    cells = points @ np.swapaxes(matrix[:, :2, :2], 1, 2) + matrix[:, None, :2, 2]
+    working = cells_to_pixels(cells, network.stride, network.origin)
+    np.testing.assert_allclose(working, images.to_working(points, geometry), atol=1e-9)
+    np.testing.assert_allclose(images.to_original(working, geometry), points, atol=1e-9)
+
+
+def test_the_frame_keeps_ratios_and_has_one_short_side(rng):
+    config, inputs = base_config(), inputs_of(rng)
+    index = np.array([3, 0, 7, 8])
+    crops = inputs.dataset.crops[index].astype(float)
+    corners = np.stack([crops[:, :2], crops[:, 2:]], axis=1) - 0.5
+    frame, scale = evaluate.to_frame(config, inputs, index, corners)
+    np.testing.assert_allclose(frame[:, 0], -0.5, atol=1e-9)
+    sides = frame[:, 1] - frame[:, 0]
+    np.testing.assert_allclose(sides.min(axis=1), config.data.short_side)
+    np.testing.assert_allclose(sides, (crops[:, 2:] - crops[:, :2]) * scale[:, None])
+    deep, _ = evaluate.to_frame(config, inputs, index, corners[:, :, None].repeat(2, axis=2))
+    np.testing.assert_allclose(deep[:, :, 1], frame)
+
+
+def test_normalisers(rng):
+    inputs = inputs_of(rng, eyes=(0, 2))
+    index = np.array([5, 1, 4])
+    lengths = evaluate.normalisers(inputs, index)
+    for n, i in enumerate(index):
+        y0, x0, y1, x1 = inputs.dataset.boxes[i]
+        assert lengths["box"][n] == pytest.approx(max(y1 - y0, x1 - x0))
+        y0, x0, y1, x1 = inputs.dataset.crops[i]
+        assert lengths["short_side"][n] == min(y1 - y0, x1 - x0)
+        left, right = inputs.dataset.points[i, [0, 2]]
+        assert lengths["regression"][n] == pytest.approx(np.linalg.norm(left - right), rel=1e-5)
+    inputs.dataset.eyes = None
+    boxed = evaluate.normalisers(inputs, index)
+    np.testing.assert_array_equal(boxed["regression"], boxed["box"])
+
+
+def test_peak_is_the_strongest_or_nothing():
+    points = np.arange(8.0).reshape(1, 2, 2, 2)
+    scores = np.array([[[0.5, 0.1], [-np.inf, -np.inf]]])
+    peak = Predictions(points, scores, points[:, :, 0]).peak
+    np.testing.assert_array_equal(peak, [[[0, 1], [np.nan, np.nan]]])
+
+
+def test_detection_rows(rng):
+    config, inputs = base_config(), inputs_of(rng)
+    index = np.array([2, 5])
+    scores = np.array([[[0.5, 0.05], [0.3, -np.inf]], [[0.2, 0.12], [-np.inf, -np.inf]]])
+    points = rng.uniform(0, 50, (2, 2, 2, 2))
+    found = Predictions(points, scores, points[:, :, 0])
+    config.detection.min_score = 0.2
+    rows = evaluate.detection_rows(config, inputs, index, found, {"a": 0, "b": 1, "c": 0})
+    listed = [(row["part"], row["image"], row["score"]) for row in rows]
+    strong = [("2.jpg", 0.5), ("5.jpg", 0.2), ("5.jpg", 0.12)]  # 0.05 < 0.2 * 0.5
+    assert listed == [("a", *one) for one in strong] + [("b", "2.jpg", 0.3)] + [
+        ("c", *one) for one in strong
+    ]
+    y0, x0, y1, x1 = rows[0]["box"]
+    np.testing.assert_allclose([(y0 + y1) / 2, (x0 + x1) / 2], points[0, 0, 0], atol=0.02)
+    crop, working = inputs.geometry.crop[2], inputs.geometry.working[2]
+    side = np.array([y1 - y0, x1 - x0]) * working / (crop[2:] - crop[:2])
+    np.testing.assert_allclose(side, config.detection.box, atol=0.1)
+
+
+def test_no_detection_at_all(rng):
+    config, inputs = base_config(), inputs_of(rng)
+    found = Predictions(
+        np.zeros((1, 1, 2, 2)), np.full((1, 1, 2), -np.inf), np.zeros((1, 1, 2))
+    )
+    assert evaluate.detection_rows(config, inputs, np.array([0]), found, {"a": 0}) == []
