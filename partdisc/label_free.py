@@ -24,7 +24,8 @@ class LabelFree(NamedTuple):
       background_argmax: share of the cells that the background wins.
       channels_in_use: share of the parts that win a cell of some image.
       repeatability: [K], cosine of each part's maps with those of the aligned pools.
-      strength: [K], mean over images of each part's largest probability.
+      strength: [K], mean over images of each part's largest product of probability and
+        saliency, so that what also lies on the images' borders counts little.
     """
 
     agreement: float
@@ -96,7 +97,7 @@ def _batch(settings, params, images, pools, targets, counts, key) -> dict[str, j
         "product": jnp.sum(own_parts * pool_parts, axis=(0, 1)),
         "own_square": jnp.sum(own_parts**2, axis=(0, 1)),
         "pool_square": jnp.sum(pool_parts**2, axis=(0, 1)),
-        "peak": jnp.sum(jnp.max(own_parts, axis=1), axis=0),
+        "peak": jnp.sum(jnp.max(own_parts * batch.saliency[:, 0, :, None], axis=1), axis=0),
     }
 
 
