@@ -39,7 +39,7 @@ def base_config() -> ml_collections.ConfigDict:
         "name": "vgg16",
         "layer": "pool4",
         "weights": "",  # a file, a folder, 'random', or '' = find or download
-        "batch": 8,
+        "batch": 4,
         "center": False,  # subtract the mean feature; random weights need it
     })
     config.parts = section({
