@@ -7,10 +7,9 @@ import jax
 import numpy as np
 
 from partdisc import evaluation, images, stages
-from partdisc.cells import cell_validity, centred
 from partdisc.detection import Detections, cells_to_pixels, detect
 from partdisc.features import Features
-from partdisc.part_layer import PartLayer, part_probabilities
+from partdisc.part_layer import PartLayer, packed_probabilities
 
 
 class Predictions(NamedTuple):
@@ -39,8 +38,7 @@ class Predictions(NamedTuple):
 def _detect_all(params, features, grids, offset, *, layer, batch, **options):
     def one(image):
         packed, grid = image
-        valid = cell_validity(grid, packed.shape[0])
-        probs = part_probabilities(layer, params, centred(packed, offset), valid)
+        probs = packed_probabilities(layer, params, packed, grid, offset)
         return detect(probs, grid, **options)
 
     return jax.lax.map(one, (features, grids), batch_size=batch)

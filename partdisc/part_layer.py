@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.cells import normalise
+from partdisc.cells import cell_validity, centred, normalise
 
 BACKGROUNDS = ("mean", "constant")
 # The constant background starts where the worst-explained fifth of the cells begins.
@@ -87,3 +87,22 @@ def part_probabilities(
     """
     probs = jax.nn.softmax(layer.apply({"params": params}, features), axis=-1)
     return jnp.where(valid[:, None], probs, 0.0)
+
+
+def packed_probabilities(
+    layer: PartLayer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
+) -> jax.Array:
+    """Return p(part | cell) of one cached map.
+
+    Args:
+      layer: the module.
+      params: its params.
+      packed: float16 [P, C], a map of the feature cache.
+      grid: int [2], its rows and columns.
+      offset: [C], subtracted from every feature.
+
+    Returns:
+      probs [P, K + 1], zero on cells that do not exist.
+    """
+    valid = cell_validity(grid, packed.shape[0])
+    return part_probabilities(layer, params, centred(packed, offset), valid)

@@ -9,11 +9,11 @@ import numpy as np
 
 from partdisc import clusters, images, matching, pools
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
-from partdisc.cells import cell_validity, centred
+from partdisc.cells import centred
 from partdisc.data import Dataset, open_dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.features import Features, cache_features
-from partdisc.part_layer import PartLayer, initial_params, part_probabilities
+from partdisc.part_layer import PartLayer, initial_params, packed_probabilities
 from partdisc.progress import Progress, say, track
 from partdisc.training import Images
 from partdisc.workdir import Workdir, digest, write_json
@@ -211,8 +211,7 @@ def _descriptors(
 ) -> jax.Array:
     def one(image):
         packed, grid = image
-        valid = cell_validity(grid, packed.shape[0])
-        probs = part_probabilities(layer, params, centred(packed, offset), valid)
+        probs = packed_probabilities(layer, params, packed, grid, offset)
         if similarity == "spatial_js":
             return pools.spatial_descriptor(probs, grid, size=grid_size)
         return pools.peak_descriptor(probs)
