@@ -36,13 +36,13 @@ class PartLayer(nn.Module):
         channels = features.shape[-1]
         init = nn.initializers.normal()
         centres = self.param("centres", init, (self.parts, channels))
-        directions = features @ normalise(centres).T
         if self.background == "mean":
-            direction = self.param("background", init, (channels,))
-            background = features @ normalise(direction)[:, None]
-        else:
-            level = self.param("background", nn.initializers.zeros, ())
-            background = jnp.broadcast_to(level, features.shape[:-1] + (1,))
+            background = self.param("background", init, (channels,))
+            directions = jnp.concatenate([centres, background[None]])
+            return self.kappa * (features @ normalise(directions).T)
+        level = self.param("background", nn.initializers.zeros, ())
+        background = jnp.broadcast_to(level, features.shape[:-1] + (1,))
+        directions = features @ normalise(centres).T
         return self.kappa * jnp.concatenate([directions, background], axis=-1)
 
 

@@ -156,7 +156,7 @@ class Supervision(NamedTuple):
 
     Attributes:
       labels: int32 [B, P], pseudo ground truth.
-      weights: [B, J, P, P], the warps.
+      weights: [B, P, J, P], the warps, target cells first.
       alignment: leading axes [B, J].
       matches: leading axes [B, J].
     """
@@ -175,14 +175,14 @@ def mean_map(
     Args:
       own: [P, K + 1], the image's map.
       others: [J, P, K + 1], its neighbours'.
-      weights: [J, P, P], the warps.
+      weights: [P, J, P], the warps; this order makes one matrix product of the sum.
       include_own: whether the image's map counts as one more.
 
     Returns:
       The mean [P, K + 1] over what covers each cell, and the coverage [P].
     """
-    warped = jnp.einsum("jpq,jqk->pk", weights, others)
-    coverage = jnp.sum(weights, axis=(0, 2))
+    warped = jnp.einsum("pjq,jqk->pk", weights, others)
+    coverage = jnp.sum(weights, axis=(1, 2))
     if include_own:
         warped, coverage = warped + own, coverage + 1.0
     return warped / jnp.maximum(coverage, 1e-6)[:, None], coverage
@@ -205,7 +205,7 @@ def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array
     )
     cells = probs.shape[2]
     warp = functools.partial(warp_weights, cells=cells)
-    weights = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None)))(
+    weights = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None), out_axes=1))(
         alignment.transform, batch.grids[:, 1:], batch.grids[:, 0]
     )
     options = dict(settings.pseudo_gt)

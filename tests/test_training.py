@@ -90,8 +90,8 @@ def reference_loss(own, others, supervision) -> float:
             if label >= 0:
                 total, coverage = own[b, p, label], 1.0
                 for j in range(POOL):
-                    total += warps[j, p] @ others[b, j, :, label]
-                    coverage += warps[j, p].sum()
+                    total += warps[p, j] @ others[b, j, :, label]
+                    coverage += warps[p, j].sum()
                 terms.append(-np.log(total / coverage))
         losses.append(np.mean(terms) if terms else 0.0)
     return float(np.mean(losses))
@@ -199,10 +199,10 @@ def test_supervision_labels_covered_cells_within_the_capacity(planted):
     images, params, pools, _ = planted
     batch, _, found = supervised(settings_for(), params, images, pools, TARGETS, 0)
     capacity = dict(settings_for().pseudo_gt)["capacity"]
-    assert found.weights.shape == (len(TARGETS), POOL, CELLS, CELLS)
+    assert found.weights.shape == (len(TARGETS), CELLS, POOL, CELLS)
     for b in range(len(TARGETS)):
         labels = np.asarray(found.labels[b])
-        covered = np.asarray(found.weights[b]).sum(axis=(0, 2)) > 1e-3
+        covered = np.asarray(found.weights[b]).sum(axis=(1, 2)) > 1e-3
         assert np.all(labels[~(covered & np.asarray(batch.valid[b, 0]))] == -1)
         counts = np.bincount(labels[labels >= 0], minlength=PARTS + 1)
         assert counts[:PARTS].max() <= capacity and counts[PARTS] == 0
@@ -212,7 +212,7 @@ def test_supervision_labels_covered_cells_within_the_capacity(planted):
 def test_printed_background_labels_every_covered_cell(planted):
     images, params, pools, _ = planted
     batch, _, found = supervised(settings_for("printed"), params, images, pools, TARGETS, 0)
-    covered = np.asarray(found.weights).sum(axis=(1, 3)) > 1e-3
+    covered = np.asarray(found.weights).sum(axis=(2, 3)) > 1e-3
     np.testing.assert_array_equal(np.asarray(found.labels) >= 0, covered)
     assert np.any(np.asarray(found.labels) == PARTS)
     assert np.all(~covered | np.asarray(batch.valid[:, 0]))
