@@ -181,16 +181,21 @@ def score(
             )
     fit_target, _ = to_frame(config, inputs, fit_index, fit_marks)
     test_target, scale = to_frame(config, inputs, test_index, test_marks)
+    firing = evaluation.firing_channels(
+        fit.scores[:, :, 0], min_firing=config.evaluation.min_firing
+    )
     for name in ("peak", "mean"):
         error = evaluation.regression_error(
-            to_frame(config, inputs, fit_index, getattr(fit, name))[0],
+            to_frame(config, inputs, fit_index, getattr(fit, name)[:, firing])[0],
             fit_target,
-            to_frame(config, inputs, test_index, getattr(test, name))[0],
+            to_frame(config, inputs, test_index, getattr(test, name)[:, firing])[0],
             test_target,
             normaliser=test_length["regression"] * scale,
         )
         figures[f"nme_{name}"] = error.error
-    figures |= {"n_fit": error.n_fit, "n_test": error.n_test}
+    figures |= {
+        "n_fit": error.n_fit, "n_test": error.n_test, "channels_regressed": int(firing.sum())
+    }
     return figures, channels
 
 

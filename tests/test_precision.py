@@ -7,6 +7,7 @@ from sklearn.metrics import average_precision_score
 from partdisc.errors import ConfigError
 from partdisc.evaluation.precision import (
     _CHUNK,
+    firing_channels,
     mean_average_precision,
     part_average_precision,
     pck,
@@ -247,3 +248,22 @@ def test_pck(rng):
     assert pck(marks, marks, normaliser) == 100
     assert pck(np.full_like(marks, np.nan), marks, normaliser) == 0
     assert np.isnan(pck(points, np.full_like(marks, np.nan), normaliser))
+
+
+def test_firing_channels_are_what_a_loop_finds(rng):
+    scores = rng.random((7, 30)) ** 4
+    scores[rng.random(scores.shape) < 0.3] = -np.inf
+    means = [
+        sum(scores[n, k] for n in range(7) if np.isfinite(scores[n, k])) / 7 for k in range(30)
+    ]
+    for share in (0.0, 0.05, 0.5, 1.0):
+        expected = [mean >= share * max(means) for mean in means]
+        np.testing.assert_array_equal(firing_channels(scores, min_firing=share), expected)
+    assert not firing_channels(scores, min_firing=0.5).all()
+
+
+def test_channels_that_never_fire_do_not_empty_the_regression():
+    assert firing_channels(np.full((3, 4), -np.inf), min_firing=0.05).all()
+    np.testing.assert_array_equal(
+        firing_channels(np.array([[0.9, 0.01, 0.0]]), min_firing=0.05), [True, False, False]
+    )

@@ -3,6 +3,7 @@
 from partdisc.evaluation.agreement import AlignmentQuality, alignment_quality
 from partdisc.evaluation.precision import (
     MeanPrecision,
+    firing_channels,
     mean_average_precision,
     part_average_precision,
     pck,
@@ -25,6 +26,7 @@ __all__ = [
     "MeanPrecision",
     "alignment_quality",
     "constant_point_error",
+    "firing_channels",
     "inter_ocular",
     "longer_side",
     "mean_average_precision",

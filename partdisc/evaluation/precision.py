@@ -112,6 +112,22 @@ def select_channels(ap: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(ap), -1, ap).argmax(0)
 
 
+def firing_channels(scores: np.ndarray, *, min_firing: float) -> np.ndarray:
+    """Say which channels fire often enough to regress landmarks from (protocol A).
+
+    Args:
+        scores: [N, K] best score of each channel in each image; -inf where it has none,
+            which counts as 0.
+        min_firing: smallest mean score over the images, as a share of the strongest
+            channel's.
+
+    Returns:
+        bool [K]; the strongest always fires.
+    """
+    strength = np.where(np.isfinite(scores), scores, 0.0).mean(axis=0)
+    return strength >= min_firing * strength.max()
+
+
 def mean_average_precision(
     fit_ap: np.ndarray, test_ap: np.ndarray, *, channel_selection: str = "fit"
 ) -> MeanPrecision:
