@@ -15,7 +15,7 @@ from partdisc.errors import ConfigError
 def get_config(frame="full"):
     config = base_config()
     config.data.name = "cub"
-    config.train.steps = 400  # more steps change little
+    config.train.steps = 400
     if frame not in ("full", "cropped"):
         raise ConfigError(f"configs/cub.py:{frame}: the argument is 'full' or 'cropped'")
     if frame == "cropped":
