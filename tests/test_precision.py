@@ -7,6 +7,7 @@ from sklearn.metrics import average_precision_score
 from partdisc.errors import ConfigError
 from partdisc.evaluation.precision import (
     _CHUNK,
+    box_average_precision,
     firing_channels,
     mean_average_precision,
     part_average_precision,
@@ -267,3 +268,78 @@ def test_channels_that_never_fire_do_not_empty_the_regression():
     np.testing.assert_array_equal(
         firing_channels(np.array([[0.9, 0.01, 0.0]]), min_firing=0.05), [True, False, False]
     )
+
+
+def loop_iou(box, other, extra):
+    height = min(box[2], other[2]) - max(box[0], other[0]) + extra
+    width = min(box[3], other[3]) - max(box[1], other[1]) + extra
+    shared = max(height, 0) * max(width, 0)
+    areas = [(b[2] - b[0] + extra) * (b[3] - b[1] + extra) for b in (box, other)]
+    return shared / (sum(areas) - shared) if sum(areas) > shared else 0.0
+
+
+def loop_box_precision(scores, boxes, instances, iou, extra):
+    """Score one channel and one part: every detection takes what it overlaps most."""
+    detections = sorted(
+        (-score, n, slot) for n, row in enumerate(scores) for slot, score in enumerate(row)
+        if np.isfinite(score)
+    )
+    free = [[tuple(b) for b in row if b[0] == b[0]] for row in instances]
+    positives = sum(len(row) for row in free)
+    if not positives:
+        return np.nan
+    hits = []
+    for _, n, slot in detections:
+        best, most = None, iou
+        for index, other in enumerate(free[n]):
+            overlap = loop_iou(boxes[n][slot], other, extra)
+            if overlap > most:
+                best, most = index, overlap
+        hits.append(best is not None)
+        if best is not None:
+            del free[n][best]
+    precision = [sum(hits[: r + 1]) / (r + 1) for r in range(len(hits))]
+    return 100 * sum(max(precision[r:]) for r, hit in enumerate(hits) if hit) / positives
+
+
+def draw_boxes(rng, *shape):
+    """Draw boxes on a coarse lattice; some are NaN."""
+    start = rng.integers(0, 6, (*shape, 2))
+    boxes = np.concatenate([start, start + rng.integers(1, 5, (*shape, 2))], axis=-1).astype(float)
+    boxes[rng.random(shape) < 0.2] = np.nan
+    return boxes
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_boxes_equal_the_loops(rng, inclusive):
+    between = 0
+    for _ in range(1000):
+        n, k, d, parts, copies = rng.integers([1, 1, 1, 1, 1], [6, 4, 5, 4, 4])
+        scores = rng.integers(0, 4, (n, k, d)).astype(float)
+        scores[rng.random(scores.shape) < 0.2] = -np.inf
+        boxes, instances = draw_boxes(rng, n, k, d), draw_boxes(rng, n, parts, copies)
+        got = box_average_precision(scores, boxes, instances, iou=0.4, inclusive=inclusive)
+        wanted = [
+            [loop_box_precision(scores[:, c], boxes[:, c], instances[:, p], 0.4, inclusive)
+             for p in range(parts)] for c in range(k)
+        ]
+        np.testing.assert_allclose(got, wanted, rtol=1e-12)
+        between += ((got > 0) & (got < 100)).sum()
+    assert between > 500
+
+
+def test_an_overlap_must_exceed_the_threshold():
+    """Two 2 x 3 boxes that share half: IoU 1/3 by area, 1/2 with inclusive pixels."""
+    box, other = [0.0, 0.0, 2.0, 2.0], [0.0, 1.0, 2.0, 3.0]
+    case = np.ones((1, 1, 1)), np.reshape(box, (1, 1, 1, 4)), np.reshape(other, (1, 1, 1, 4))
+    assert box_average_precision(*case, iou=0.33)[0, 0] == 100
+    assert box_average_precision(*case, iou=1 / 3)[0, 0] == 0
+    assert box_average_precision(*case, iou=0.49, inclusive=True)[0, 0] == 100
+    assert box_average_precision(*case, iou=0.5, inclusive=True)[0, 0] == 0
+
+
+def test_boxes_without_area_or_of_wrong_shape(rng):
+    point = np.zeros((1, 1, 1, 4))
+    assert box_average_precision(np.ones((1, 1, 1)), point, point)[0, 0] == 0
+    with pytest.raises(ValueError, match=r"instances \(1, 1, 4\)"):
+        box_average_precision(np.ones((1, 1, 1)), point, point[0])

@@ -3,6 +3,7 @@
 from partdisc.evaluation.agreement import AlignmentQuality, alignment_quality
 from partdisc.evaluation.precision import (
     MeanPrecision,
+    box_average_precision,
     firing_channels,
     mean_average_precision,
     part_average_precision,
@@ -25,6 +26,7 @@ __all__ = [
     "LandmarkScore",
     "MeanPrecision",
     "alignment_quality",
+    "box_average_precision",
     "constant_point_error",
     "firing_channels",
     "inter_ocular",

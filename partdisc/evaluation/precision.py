@@ -3,6 +3,7 @@
 Plain NumPy in float64. Points are (y, x); absent or invisible points are NaN.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -79,28 +80,49 @@ def part_average_precision(
     scores, points, instances, normaliser = (
         array[usable] for array in (scores, points, instances, normaliser)
     )
-    # A match is a cost below a limit: distances here, and 1 - IoU would do as well.
     limit = np.square(threshold * normaliser)
-    present = np.isfinite(instances).all(-1)
-    parts = instances.shape[1]
-    result = np.empty((scores.shape[1], parts))
-    for start in range(0, scores.shape[1], _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        falling, detections = _sort_slots(scores[:, chunk], points[:, chunk])
-        # Unused slots come last in the sort, where false positives cost nothing.
-        order = np.argsort(-falling.reshape(len(falling), -1), axis=1, kind="stable")
-        for part in range(parts):
-            hits = np.empty(falling.shape, bool)
-            free = np.broadcast_to(
-                present[:, part].T[:, None], (instances.shape[2], *falling.shape[:2])
-            ).copy()
-            for slot in range(falling.shape[2]):
-                costs = _squared_distances(detections[:, :, slot], instances[:, part])
-                hits[:, :, slot] = _take_nearest(costs, limit, free)
-            hits &= falling > -np.inf
-            ranked = np.take_along_axis(hits.reshape(len(hits), -1), order, axis=1)
-            result[chunk, part] = _area(ranked, int(present[:, part].sum()))
-    return 100 * result
+    return _average_precision(scores, points, instances, limit, _squared_distances)
+
+
+def box_average_precision(
+    scores: np.ndarray,
+    boxes: np.ndarray,
+    instances: np.ndarray,
+    *,
+    iou: float = 0.5,
+    inclusive: bool = False,
+) -> np.ndarray:
+    """Return the average precision [K, L] of the boxes of every channel for every part, in %.
+
+    As `part_average_precision`, but a detection takes the free instance that it overlaps
+    most, by an intersection over union above `iou` (protocol B, `iou`). Clip the boxes
+    to the image first.
+
+    Args:
+        scores: [N, K, D] scores; -inf or NaN marks an unused slot.
+        boxes: [N, K, D, 4] detections (y0, x0, y1, x1), pixels; a NaN one matches nothing.
+        instances: [N, L, M, 4] all instances of each part, pixels; absent ones NaN.
+        iou: overlap that a match must exceed.
+        inclusive: whether a box ends with the pixel y1, x1 and so is y1 - y0 + 1 high,
+            as in the VOC kit and the authors' code (`vsp`); it ends at y1, x1 otherwise.
+
+    Raises:
+        ValueError: the shapes do not agree.
+    """
+    scores, boxes, instances = (
+        np.asarray(array, np.float64) for array in (scores, boxes, instances)
+    )
+    if (
+        boxes.shape != (*scores.shape, 4)
+        or instances.ndim != 4
+        or instances.shape[::3] != (len(scores), 4)
+    ):
+        raise ValueError(
+            f"scores {scores.shape}, boxes {boxes.shape} and instances {instances.shape} must "
+            "be [N, K, D], [N, K, D, 4] and [N, L, M, 4]"
+        )
+    costs = functools.partial(_negative_overlaps, extra=float(inclusive))
+    return _average_precision(scores, boxes, instances, np.full(len(scores), -iou), costs)
 
 
 def select_channels(ap: np.ndarray) -> np.ndarray:
@@ -176,15 +198,47 @@ def pck(
     return float(100 * near[visible].mean()) if visible.any() else float("nan")
 
 
-def _sort_slots(scores: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _average_precision(scores, detections, instances, limit, costs_of) -> np.ndarray:
+    """Return the average precision [K, L], in %; a match is a cost below a limit.
+
+    Args:
+        scores: [N, K, D].
+        detections: [N, K, D, E].
+        instances: [N, L, M, E], NaN where absent.
+        limit: [N].
+        costs_of: (detections [K, N, E], instances [N, M, E]) to costs [M, K, N].
+    """
+    present = np.isfinite(instances).all(-1)
+    parts = instances.shape[1]
+    result = np.empty((scores.shape[1], parts))
+    for start in range(0, scores.shape[1], _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        falling, found = _sort_slots(scores[:, chunk], detections[:, chunk])
+        # Unused slots come last in the sort, where false positives cost nothing.
+        order = np.argsort(-falling.reshape(len(falling), -1), axis=1, kind="stable")
+        for part in range(parts):
+            hits = np.empty(falling.shape, bool)
+            free = np.broadcast_to(
+                present[:, part].T[:, None], (instances.shape[2], *falling.shape[:2])
+            ).copy()
+            for slot in range(falling.shape[2]):
+                costs = costs_of(found[:, :, slot], instances[:, part])
+                hits[:, :, slot] = _take_nearest(costs, limit, free)
+            hits &= falling > -np.inf
+            ranked = np.take_along_axis(hits.reshape(len(hits), -1), order, axis=1)
+            result[chunk, part] = _area(ranked, int(present[:, part].sum()))
+    return 100 * result
+
+
+def _sort_slots(scores: np.ndarray, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bring channels first and the slots of each image into falling order of score.
 
-    Returns scores [K, N, D] with NaN made -inf, and points [K, N, D, 2].
+    Returns scores [K, N, D] with NaN made -inf, and what was found [K, N, D, E].
     """
     scores = np.where(np.isnan(scores), -np.inf, scores).swapaxes(0, 1)
     order = np.argsort(-scores, axis=2, kind="stable")
-    points = np.take_along_axis(points.swapaxes(0, 1), order[..., None], axis=2)
-    return np.take_along_axis(scores, order, axis=2), points
+    found = np.take_along_axis(found.swapaxes(0, 1), order[..., None], axis=2)
+    return np.take_along_axis(scores, order, axis=2), found
 
 
 def _squared_distances(points: np.ndarray, instances: np.ndarray) -> np.ndarray:
@@ -192,6 +246,23 @@ def _squared_distances(points: np.ndarray, instances: np.ndarray) -> np.ndarray:
     y, x = np.moveaxis(points, -1, 0)
     instance_y, instance_x = np.moveaxis(instances, -1, 0)
     return (y - instance_y.T[:, None]) ** 2 + (x - instance_x.T[:, None]) ** 2
+
+
+def _negative_overlaps(boxes: np.ndarray, instances: np.ndarray, *, extra: float) -> np.ndarray:
+    """Return minus the IoU [M, K, N] of boxes [K, N, 4] and instances [N, M, 4].
+
+    Args:
+        boxes: (y0, x0, y1, x1).
+        instances: likewise.
+        extra: what is added to every side.
+    """
+    ours = np.moveaxis(boxes, -1, 0)
+    theirs = np.moveaxis(instances, -1, 0).swapaxes(1, 2)[:, :, None]
+    sides = np.minimum(ours[2:, None], theirs[2:]) - np.maximum(ours[:2, None], theirs[:2]) + extra
+    shared = np.maximum(sides, 0.0).prod(0)
+    areas = [np.maximum(box[2:] - box[:2] + extra, 0.0).prod(0) for box in (ours, theirs)]
+    union = areas[0] + areas[1] - shared
+    return -shared / np.where(union > 0, union, np.nan)
 
 
 def _take_nearest(costs: np.ndarray, limit: np.ndarray, free: np.ndarray) -> np.ndarray:
