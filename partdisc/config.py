@@ -7,6 +7,7 @@ import ml_collections
 from partdisc import (
     alignment,
     errors,
+    evaluation,
     matching,
     optimizer,
     part_layer,
@@ -102,6 +103,8 @@ def base_config() -> ml_collections.ConfigDict:
     config.evaluation = section({
         "threshold": 0.1,  # of the normaliser
         "channel_selection": "fit",
+        # Of regression, by commas; the first one's errors stand in the main table.
+        "protocols": "default",
         # Channels whose mean best score is below this share of the strongest channel's
         # are not regressed from.
         "min_firing": 0.05,
@@ -216,6 +219,12 @@ def validate(config: ml_collections.ConfigDict) -> None:
                 raise errors.ConfigError(
                     f"config.{key} is {value!r}; allowed: {low} to {high}"
                 )
+    for name in regression_protocols(config):
+        if name not in evaluation.PROTOCOLS:
+            raise errors.ConfigError(
+                f"config.evaluation.protocols is {config.evaluation.protocols!r}; allowed, by "
+                f"commas: {', '.join(evaluation.PROTOCOLS)}"
+            )
     if config.alignment.polish and config.alignment.transform == "homography":
         raise errors.ConfigError(
             "config.alignment.polish is for affine and translation, but "
@@ -226,6 +235,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
             f"config.data.crop_margin is {config.data.crop_margin}, but "
             f"'{config.data.name}' has no boxes to crop to; set it to -1"
         )
+
+
+def regression_protocols(config: ml_collections.ConfigDict) -> list[str]:
+    """Return the names in `config.evaluation.protocols`."""
+    return [name.strip() for name in config.evaluation.protocols.split(",")]
 
 
 def check_key(key: str) -> None:

@@ -1,35 +1,16 @@
 """Score the part layer, untrained and trained, against landmarks and trivial baselines."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
 from partdisc import evaluation, images, stages
 from partdisc.detection import Detections, cells_to_pixels, detect
+from partdisc.evaluate_regression import Predictions, normalisers, regress
 from partdisc.features import Features
 from partdisc.part_layer import PartLayer, packed_probabilities
-
-
-class Predictions(NamedTuple):
-    """What a part layer says of n images, in original pixels.
-
-    Attributes:
-      points: [n, K, D, 2], (y, x) of the detections, strongest first.
-      scores: [n, K, D], -inf in unused slots.
-      mean: [n, K, 2], (y, x) of the centroid of each part's probs.
-    """
-
-    points: np.ndarray
-    scores: np.ndarray
-    mean: np.ndarray
-
-    @property
-    def peak(self) -> np.ndarray:
-        """[n, K, 2], the strongest detection of each part; NaN where there is none."""
-        found = np.isfinite(self.scores[:, :, 0])
-        return np.where(found[..., None], self.points[:, :, 0], np.nan)
 
 
 @functools.partial(
@@ -92,48 +73,6 @@ def predict(
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
-def normalisers(inputs: stages.Inputs, indices: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the lengths [n], original pixels, by which errors of images are divided.
-
-    `box`: longer side of the object's box; `short_side`: of the part of the image used;
-    `regression`: inter-ocular distance where the set has eyes, the box otherwise. A length
-    that is not known is NaN.
-    """
-    dataset = inputs.dataset
-    crops = dataset.crops[indices]
-    lengths = {
-        "box": evaluation.longer_side(dataset.boxes[indices]),
-        "short_side": evaluation.short_side(crops[:, 2:] - crops[:, :2]),
-    }
-    if dataset.eyes is None:
-        lengths["regression"] = lengths["box"]
-    else:
-        lengths["regression"] = evaluation.inter_ocular(dataset.points[indices], *dataset.eyes)
-    return lengths
-
-
-def to_frame(config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np.ndarray):
-    """Map points of images into the frame in which landmarks are regressed.
-
-    That is the part of the image that is used, at its true aspect, its short side scaled to
-    `config.data.short_side` pixels: images of all sizes share one scale.
-
-    Args:
-      config: the whole config.
-      inputs: data set and geometry.
-      indices: int [n], the images.
-      points: [n, ..., 2], (y, x) original pixels.
-
-    Returns:
-      The points in pixels of the frame, and the scale [n] from original pixels.
-    """
-    crop = inputs.dataset.crops[indices].astype(np.float64)
-    scale = config.data.short_side / (crop[:, 2:] - crop[:, :2]).min(axis=1)
-    inner = (1,) * (points.ndim - 2)
-    start = crop[:, :2].reshape(-1, *inner, 2)
-    return (points + 0.5 - start) * scale.reshape(-1, *inner, 1) - 0.5, scale
-
-
 def score(
     config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions
 ) -> tuple[dict[str, Any], np.ndarray]:
@@ -179,43 +118,8 @@ def score(
             figures["ap_per_part"] = dict(
                 zip(dataset.landmark_names, precision.per_part.tolist(), strict=True)
             )
-    fit_target, _ = to_frame(config, inputs, fit_index, fit_marks)
-    test_target, scale = to_frame(config, inputs, test_index, test_marks)
-    firing = evaluation.firing_channels(
-        fit.scores[:, :, 0], min_firing=config.evaluation.min_firing
-    )
-    for name in ("peak", "mean"):
-        error = evaluation.regression_error(
-            to_frame(config, inputs, fit_index, getattr(fit, name)[:, firing])[0],
-            fit_target,
-            to_frame(config, inputs, test_index, getattr(test, name)[:, firing])[0],
-            test_target,
-            normaliser=test_length["regression"] * scale,
-        )
-        figures[f"nme_{name}"] = error.error
-    figures |= {
-        "n_fit": error.n_fit, "n_test": error.n_test, "channels_regressed": int(firing.sum())
-    }
+    figures |= regress(config, inputs, fit, test)
     return figures, channels
-
-
-def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, float]]:
-    """Score what reads no image: the mean shape of the fit split, and the image's centre."""
-    dataset = inputs.dataset
-    fit, test = dataset.splits["fit"], dataset.splits["test"]
-    fit_target, _ = to_frame(config, inputs, fit, dataset.points[fit])
-    test_target, scale = to_frame(config, inputs, test, dataset.points[test])
-    length = normalisers(inputs, test)["regression"] * scale
-    crops = dataset.crops[test]
-    sizes = (crops[:, 2:] - crops[:, :2]) * scale[:, None]
-    return {
-        "mean_shape": {
-            "nme": evaluation.mean_shape_error(fit_target, test_target, normaliser=length).error
-        },
-        "image_centre": {
-            "nme": evaluation.constant_point_error(test_target, sizes, normaliser=length).error
-        },
-    }
 
 
 def detection_rows(

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc import evaluate, label_free, report, stages, training
-from partdisc.config import flatten, validate
+from partdisc.config import flatten, regression_protocols, validate
 from partdisc.evaluate_alignment import alignment_quality
+from partdisc.evaluate_regression import Predictions, baselines, normalisers
 from partdisc.features import Features
 from partdisc.label_free import LabelFree
 from partdisc.progress import say, table
@@ -77,7 +78,7 @@ def _finish(workdir: Workdir, run: Trained) -> None:
     note = RANDOM_NOTE if config.backbone.weights == "random" else ""
     results: dict[str, Any] = {
         "protocol": {
-            "regression": "default",
+            "regression": regression_protocols(config)[0],
             "detection": "l2",
             "channel_selection": config.evaluation.channel_selection,
             "threshold": config.evaluation.threshold,
@@ -107,7 +108,7 @@ def _finish(workdir: Workdir, run: Trained) -> None:
                 "channels_in_use": quality.channels_in_use,
             }
         }
-    results["baselines"] = evaluate.baselines(config, run.inputs) if labelled else {}
+    results["baselines"] = baselines(config, run.inputs) if labelled else {}
     names = list(dataset.landmark_names) or [f"part {channel}" for channel in channels]
     results["channels"] = dict(zip(names, channels.tolist(), strict=True))
     write_json(workdir.path / "results.json", results)
@@ -122,7 +123,7 @@ def _finish(workdir: Workdir, run: Trained) -> None:
     _print_places(workdir.path, len(rows), pictures)
 
 
-def _predict(run: Trained, params: Any, indices: np.ndarray) -> evaluate.Predictions:
+def _predict(run: Trained, params: Any, indices: np.ndarray) -> Predictions:
     return evaluate.predict(
         run.config, run.inputs, run.features, indices, run.settings.layer, params,
         run.start.offset,
@@ -143,7 +144,7 @@ def _score_labelled(run: Trained, params: Any, shown: np.ndarray, quality: Label
 def _score_unlabelled(run: Trained, params: Any, shown: np.ndarray, quality: LabelFree):
     """Return no figures, predictions on the training images, and the best channels."""
     found = _predict(run, params, shown)
-    short = evaluate.normalisers(run.inputs, shown)["short_side"]
+    short = normalisers(run.inputs, shown)["short_side"]
     channels = label_free.best_channels(
         quality, found.peak, short, run.config.detection.parts
     )
@@ -190,6 +191,8 @@ def _print_results(results: dict[str, Any], note: str) -> None:
         )
         table(title, ["", *(heading for heading, _ in keys)], rows)
         say("")
+        if len(trained["regression"]) > 1:
+            _print_protocols(results)
         table(
             "alignment of pools on fit images: mean landmark distance / normaliser",
             ["", "before", "after", "oracle", "improved", "identity", "inliers", "matches"],
@@ -206,6 +209,27 @@ def _print_results(results: dict[str, Any], note: str) -> None:
                 for name in ("clustering", "trained")
             ],
         )
+
+
+def _print_protocols(results: dict[str, Any]) -> None:
+    """Print the errors of the same predictions by every protocol, and of the mean shape."""
+    kinds = ("nme_peak", "nme_mean")
+    start, trained = (results[name]["regression"] for name in ("clustering", "trained"))
+    still = results["baselines"]["mean_shape"]["regression"]
+    table(
+        "landmark regression by protocol, %; these differ in what counts as 100 %",
+        ["", "clustering peak", "mean", "trained peak", "mean", "no image read", "fit", "test"],
+        [
+            [
+                name,
+                *(f"{layer[name][kind]:.2f}" for layer in (start, trained) for kind in kinds),
+                f"{still[name]:.2f}",
+                *(str(trained[name][count]) for count in ("n_fit", "n_test")),
+            ]
+            for name in trained
+        ],
+    )
+    say("")
 
 
 def _alignment_row(name: str, quality: dict[str, float]) -> list[str]:

@@ -10,8 +10,10 @@ import numpy as np
 from partdisc import clusters, images, matching, pools
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
 from partdisc.cells import centred
+from partdisc.config import regression_protocols
 from partdisc.data import Dataset, open_dataset
 from partdisc.errors import ConfigError, DataError
+from partdisc.evaluation import PROTOCOLS
 from partdisc.features import Features, cache_features
 from partdisc.part_layer import PartLayer, initial_params, packed_probabilities
 from partdisc.progress import Progress, say, track
@@ -76,6 +78,7 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
     )
     _describe(dataset, network, weights)
     _check_enough(config, dataset, geometry, network)
+    _check_protocols(config, dataset)
     key = digest(
         dataset.fingerprint, weights.digest, weights.preprocessing, network.name, network.layer,
         geometry.working,
@@ -93,6 +96,21 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
         },
     )
     return Inputs(dataset, network, weights, geometry, key)
+
+
+def _check_protocols(config: Any, dataset: Dataset) -> None:
+    """Refuse regression protocols for which a labelled data set lacks eyes or boxes."""
+    if not dataset.landmark_names:
+        return
+    has = {"sizes": True, "eyes": dataset.eyes is not None,
+           "boxes": bool(np.isfinite(dataset.boxes).all(axis=-1).any())}
+    for name in regression_protocols(config):
+        for need in PROTOCOLS[name].needs:
+            if not has[need]:
+                raise ConfigError(
+                    f"config.evaluation.protocols names '{name}', which needs {need}, but "
+                    f"'{dataset.name}' has none"
+                )
 
 
 def _describe(dataset: Dataset, network: Backbone, weights: Weights) -> None:

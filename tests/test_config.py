@@ -9,8 +9,8 @@ from partdisc import config as configuration
 from partdisc.config import base_config, flatten, validate
 from partdisc.errors import ConfigError
 
-# Texts that only the file system or the backbone can judge.
-FREE = {"data.root", "backbone.layer", "backbone.weights"}
+# Texts that are no single choice: the file system or the backbone judges them, or a list.
+FREE = {"data.root", "backbone.layer", "backbone.weights", "evaluation.protocols"}
 KEYS = sorted(flatten(base_config()))
 NUMBERS = [key for key in KEYS if type(flatten(base_config())[key]) in (int, float)]
 TEXTS = [key for key in KEYS if isinstance(flatten(base_config())[key], str)]
@@ -155,3 +155,11 @@ def test_choices_and_ranges_name_no_key_that_is_gone():
     assert set(configuration._RANGES) | set(configuration._CHOICES) <= set(KEYS)
     for low, high in configuration._RANGES.values():
         assert low < high
+
+
+def test_every_protocol_of_a_list_is_checked():
+    validate(changed("evaluation.protocols", "default, cub_box,scops"))
+    for wrong in ("", "default,", "scop", "default;scops"):
+        message = refusal(changed("evaluation.protocols", wrong))
+        assert message.startswith(f"config.evaluation.protocols is {wrong!r}; allowed, by commas: ")
+        assert "cub_box" in message

@@ -5,11 +5,11 @@ import types
 import numpy as np
 import pytest
 
-from partdisc import evaluate, images
+from partdisc import evaluate, evaluate_regression, images
 from partdisc.backbones import backbone
 from partdisc.config import base_config
 from partdisc.detection import cells_to_pixels
-from partdisc.evaluate import Predictions
+from partdisc.evaluate_regression import Predictions
 
 
 def inputs_of(rng, count=12, landmarks=3, eyes=None):
@@ -46,19 +46,20 @@ def test_the_frame_keeps_ratios_and_has_one_short_side(rng):
     index = np.array([3, 0, 7, 8])
     crops = inputs.dataset.crops[index].astype(float)
     corners = np.stack([crops[:, :2], crops[:, 2:]], axis=1) - 0.5
-    frame, scale = evaluate.to_frame(config, inputs, index, corners)
+    frame, scale = evaluate_regression.to_frame(config, inputs, index, corners)
     np.testing.assert_allclose(frame[:, 0], -0.5, atol=1e-9)
     sides = frame[:, 1] - frame[:, 0]
     np.testing.assert_allclose(sides.min(axis=1), config.data.short_side)
     np.testing.assert_allclose(sides, (crops[:, 2:] - crops[:, :2]) * scale[:, None])
-    deep, _ = evaluate.to_frame(config, inputs, index, corners[:, :, None].repeat(2, axis=2))
+    repeated = corners[:, :, None].repeat(2, axis=2)
+    deep, _ = evaluate_regression.to_frame(config, inputs, index, repeated)
     np.testing.assert_allclose(deep[:, :, 1], frame)
 
 
 def test_normalisers(rng):
     inputs = inputs_of(rng, eyes=(0, 2))
     index = np.array([5, 1, 4])
-    lengths = evaluate.normalisers(inputs, index)
+    lengths = evaluate_regression.normalisers(inputs, index)
     for n, i in enumerate(index):
         y0, x0, y1, x1 = inputs.dataset.boxes[i]
         assert lengths["box"][n] == pytest.approx(max(y1 - y0, x1 - x0))
@@ -67,7 +68,7 @@ def test_normalisers(rng):
         left, right = inputs.dataset.points[i, [0, 2]]
         assert lengths["regression"][n] == pytest.approx(np.linalg.norm(left - right), rel=1e-5)
     inputs.dataset.eyes = None
-    boxed = evaluate.normalisers(inputs, index)
+    boxed = evaluate_regression.normalisers(inputs, index)
     np.testing.assert_array_equal(boxed["regression"], boxed["box"])
 
 

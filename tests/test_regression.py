@@ -5,17 +5,15 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from partdisc.errors import ConfigError, DataError
-from partdisc.evaluation import regression
+from partdisc.evaluation import regressors
+from partdisc.evaluation.protocols import inter_ocular, longer_side, short_side
 from partdisc.evaluation.regression import (
-    STRENGTHS,
     constant_point_error,
-    inter_ocular,
-    longer_side,
     mean_shape_error,
     regression_error,
     relative_distances,
-    short_side,
 )
+from partdisc.evaluation.regressors import STRENGTHS
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -98,7 +96,7 @@ def test_it_equals_sklearn_with_refits(rng, images, channels, noisy):
 def test_the_factorisation_is_an_svd(rng, shape):
     x = rng.normal(size=shape)
     x -= x.mean(0)
-    eigenvalues, u = regression._left_singular(x)
+    eigenvalues, u = regressors._left_singular(x)
     np.testing.assert_allclose(u.T @ u, np.eye(len(eigenvalues)), atol=1e-10)
     np.testing.assert_allclose((u * eigenvalues) @ u.T, x @ x.T, atol=1e-10)
     assert len(eigenvalues) == np.linalg.matrix_rank(x)

@@ -33,6 +33,7 @@ DEMO = [
     "--config.data.shapes_fit=8",
     "--config.data.shapes_test=5",
     "--config.data.shapes_size=64",
+    "--config.evaluation.protocols=default,cub_box",
     *SMALL,
 ]
 FOLDER = [
@@ -107,7 +108,12 @@ def test_a_run_leaves_what_it_promises(whole):
         assert figures < results[layer].keys()
         assert (results[layer]["n_fit"], results[layer]["n_test"]) == (8, 5)
         assert {"before", "after", "oracle", "identity_share"} < results[layer]["alignment"].keys()
+        by_protocol = results[layer]["regression"]
+        assert list(by_protocol) == ["default", "cub_box"]
+        assert by_protocol["default"]["nme_mean"] == results[layer]["nme_mean"]
+        assert f"{by_protocol['cub_box']['nme_peak']:.2f}" in printed
     assert results["baselines"].keys() == {"mean_shape", "image_centre"}
+    assert results["protocol"]["regression"] == "default"
     assert results["random_weights"] and "random backbone weights" in printed
     metrics = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
     assert [row["step"] for row in metrics] == list(range(1, 13))
@@ -235,6 +241,8 @@ def test_a_process_holds_its_folder(run, environment, tmp_path):
         ([*DEMO, "--config.pools.size=12"], ["config.pools.size", "12"]),
         ([*DEMO, "--config.backbone.weights=/no/such.npz"], ["/no/such.npz"]),
         ([*DEMO, "--config.backbone.weights="], ["vgg16"]),
+        ([*DEMO, "--config.evaluation.protocols=scop"], ["evaluation.protocols", "scop", "scops"]),
+        ([*DEMO, "--config.evaluation.protocols=scops"], ["'scops'", "eyes", "shapes"]),
         ([*DEMO, "--mode=fly"], ["mode", "evaluate"]),
         ([*DEMO, "--mode=evaluate"], ["no layer trained"]),
         ([*DEMO, "--colour=red"], ["colour"]),

@@ -10,18 +10,17 @@ from partdisc.evaluation.precision import (
     pck,
     select_channels,
 )
+from partdisc.evaluation.protocols import PROTOCOLS, inter_ocular, longer_side, short_side
 from partdisc.evaluation.regression import (
     LandmarkScore,
     constant_point_error,
-    inter_ocular,
-    longer_side,
     mean_shape_error,
     regression_error,
     relative_distances,
-    short_side,
 )
 
 __all__ = [
+    "PROTOCOLS",
     "AlignmentQuality",
     "LandmarkScore",
     "MeanPrecision",

@@ -12,10 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from partdisc.errors import ConfigError, DataError
-
-# Relative to the total variance of the inputs, so that neither the scale of the pixels
-# nor the number of images or channels shifts the grid. Strongest first: ties go to it.
-STRENGTHS = np.logspace(2, -6, 17)
+from partdisc.evaluation.protocols import (
+    PROTOCOLS,
+    Images,
+    Protocol,
+    inter_ocular,
+    longer_side,
+)
 
 
 class LandmarkScore(NamedTuple):
@@ -48,8 +51,11 @@ def regression_error(
     test_points: np.ndarray,
     test_landmarks: np.ndarray,
     *,
-    normaliser: np.ndarray,
     protocol: str = "default",
+    normaliser: np.ndarray | None = None,
+    image_size: np.ndarray | tuple | None = None,
+    boxes: tuple[np.ndarray, np.ndarray] | None = None,
+    eyes: tuple[int, int] | None = None,
 ) -> LandmarkScore:
     """Regress landmarks from points on the fit images and score on the test images.
 
@@ -58,33 +64,84 @@ def regression_error(
     fitted on the fit images that show it; one that none shows is predicted at the mean
     of the image's other predictions, so that it still counts.
 
-    Protocol `default`: ridge with intercept; one strength for all landmarks, by exact
-    leave-one-out cross-validation of the mean distance on the fit images alone.
-
     Args:
         fit_points: [Nf, K, 2] points of the channels, pixels.
         fit_landmarks: [Nf, L, 2] annotated landmarks, pixels.
         test_points: [Nt, K, 2] points of the channels, pixels.
         test_landmarks: [Nt, L, 2] annotated landmarks, pixels.
-        normaliser: [Nt] length that counts as 100 % in each test image, pixels.
-        protocol: one of PROTOCOLS.
+        protocol: one of `protocols.PROTOCOLS`; `default` leaks nothing.
+        normaliser: [Nt] length that counts as 100 % in each test image, pixels; for
+            `default` alone. Without it the inter-ocular distance counts where `eyes` are
+            given, the longer side of the box otherwise.
+        image_size: (height, width), or a pair of arrays [Nf, 2] and [Nt, 2], pixels.
+        boxes: a pair of arrays [Nf, 4] and [Nt, 4], (y0, x0, y1, x1), pixels.
+        eyes: indices of the two eyes among the landmarks.
+
+    Returns:
+        The score; its predictions are in the coordinates of the protocol.
 
     Raises:
-        ConfigError: the protocol is unknown.
+        ConfigError: the protocol is unknown, or lacks an argument that it needs.
         DataError: no fit image, or no test image, can be used.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"protocol: {protocol!r} is unknown, allowed: {', '.join(PROTOCOLS)}")
-    fit_landmarks, used = _usable_fit(fit_landmarks)
-    fit_points = np.asarray(fit_points, np.float64)[used]
-    test_points = np.asarray(test_points, np.float64)
+    rules = PROTOCOLS[protocol]
+    fit, test = (
+        Images(np.asarray(marks, np.float64), _sizes(image_size, split, len(marks)),
+               None if boxes is None else np.asarray(boxes[split], np.float64), eyes)
+        for split, marks in enumerate((fit_landmarks, test_landmarks))
+    )
+    for name in rules.needs:
+        if getattr(test, name) is None:
+            argument = {"sizes": "image_size"}.get(name, name)
+            raise ConfigError(f"{argument}: protocol '{protocol}' needs it")
+    length = _normaliser(protocol, normaliser, test)
+    (fit_points, fit_marks), (test_points, test_marks) = (
+        (rules.frame(np.asarray(points, np.float64), images),
+         _truncated(rules.frame(images.landmarks, images), rules))
+        for points, images in ((fit_points, fit), (test_points, test))
+    )
+    if length is None:
+        length = np.ones(len(test_marks)) if rules.divided else inter_ocular(test_marks, *eyes)
+    fitted = max(1, round(rules.fit_share * len(fit_marks)))
+    fit_marks, used = _usable_fit(fit_marks[:fitted])
+    fit_points = fit_points[used]
     means = _mean_of_finite(fit_points)
     fit_inputs, test_inputs = (
         np.where(np.isfinite(points), points, means).reshape(len(points), means.size)
         for points in (fit_points, test_points)
     )
-    predictions, strength = PROTOCOLS[protocol](fit_inputs, fit_landmarks, test_inputs)
-    return _score(_fill_unseen(predictions), test_landmarks, normaliser, len(used), strength)
+    predictions, strength = rules.regressor(fit_inputs, fit_marks, test_inputs)
+    return _score(_fill_unseen(predictions), test_marks, length, len(used), strength)
+
+
+def _sizes(image_size, split: int, count: int) -> np.ndarray | None:
+    """Return the sizes [count, 2] of one split's images, from one size or a pair of arrays."""
+    if image_size is None:
+        return None
+    one = np.asarray(image_size[split], np.float64)
+    sizes = one if one.ndim == 2 else np.asarray(image_size, np.float64)
+    return np.broadcast_to(sizes, (count, 2))
+
+
+def _normaliser(protocol: str, normaliser, test: Images) -> np.ndarray | None:
+    """Return the lengths of protocol `default`; None where the protocol has its own."""
+    if protocol != "default":
+        if normaliser is not None:
+            raise ConfigError(f"normaliser: protocol '{protocol}' has its own")
+        return None
+    if normaliser is not None:
+        return normaliser
+    if test.eyes is not None:
+        return inter_ocular(test.landmarks, *test.eyes)
+    if test.boxes is not None:
+        return longer_side(test.boxes)
+    raise ConfigError("normaliser: protocol 'default' needs it, or eyes, or boxes")
+
+
+def _truncated(landmarks: np.ndarray, rules: Protocol) -> np.ndarray:
+    return np.trunc(landmarks) if rules.truncate else landmarks
 
 
 def mean_shape_error(
@@ -152,87 +209,6 @@ def relative_distances(
     return np.hypot(*np.moveaxis(points - landmarks, -1, 0)) / length[:, None]
 
 
-def inter_ocular(landmarks: np.ndarray, left: int = 0, right: int = 1) -> np.ndarray:
-    """Return the distance between the eyes [N], pixels, of landmarks [N, L, 2].
-
-    Args:
-        landmarks: [N, L, 2] annotated landmarks, pixels.
-        left: index of one eye among the landmarks.
-        right: index of the other eye.
-    """
-    landmarks = np.asarray(landmarks, np.float64)
-    return np.hypot(*(landmarks[:, left] - landmarks[:, right]).T)
-
-
-def longer_side(boxes: np.ndarray) -> np.ndarray:
-    """Return the longer side [N], pixels, of boxes [N, 4] (y0, x0, y1, x1)."""
-    boxes = np.asarray(boxes, np.float64)
-    return (boxes[:, 2:] - boxes[:, :2]).max(1)
-
-
-def short_side(sizes: np.ndarray) -> np.ndarray:
-    """Return the short side [N], pixels, of images of sizes [N, 2] (height, width)."""
-    return np.asarray(sizes, np.float64).min(1)
-
-
-def _ridge(
-    inputs: np.ndarray, landmarks: np.ndarray, test_inputs: np.ndarray
-) -> tuple[np.ndarray, float]:
-    """Predict landmarks [Nt, L, 2] of the test inputs by ridge, and name the strength."""
-    visible = _visible(landmarks)
-    losses = np.zeros(len(STRENGTHS))
-    shape = (len(STRENGTHS), len(test_inputs), landmarks.shape[1], 2)
-    predictions = np.full(shape, np.nan)
-    # Landmarks that are visible in the same images share one factorisation.
-    patterns, group = np.unique(visible, axis=1, return_inverse=True)
-    for index, rows in enumerate(patterns.T):
-        if not rows.any():
-            continue
-        members = np.flatnonzero(group.reshape(-1) == index)
-        x = inputs[rows]
-        y = landmarks[rows][:, members].reshape(len(x), -1)
-        x_mean, y_mean = x.mean(0), y.mean(0)
-        x, y = x - x_mean, y - y_mean
-        eigenvalues, u = _left_singular(x)
-        scores = u.T @ y
-        damped = eigenvalues + STRENGTHS[:, None] * eigenvalues.sum()
-        weights = x.T @ (u @ (scores / damped[..., None]))
-        predicted = (test_inputs - x_mean) @ weights + y_mean
-        predictions[:, :, members] = predicted.reshape(*shape[:2], len(members), 2)
-        if len(x) > 1:
-            losses += _left_out_distances(eigenvalues / damped, u, scores, y)
-    best = int(losses.argmin())
-    return predictions[best], float(STRENGTHS[best])
-
-
-def _left_out_distances(
-    shrink: np.ndarray, u: np.ndarray, scores: np.ndarray, y: np.ndarray
-) -> np.ndarray:
-    """Sum the distances [S] at which images are predicted by fits that leave them out.
-
-    The residual of a left-out image is its residual in the full fit divided by
-    1 - leverage: exact for ridge with an unpenalised intercept.
-    """
-    residuals = y - u @ (shrink[..., None] * scores)
-    leverage = 1 / len(y) + shrink @ np.square(u).T
-    left_out = (residuals / (1 - leverage)[..., None]).reshape(len(shrink), -1, 2)
-    return np.hypot(left_out[..., 0], left_out[..., 1]).sum(1)
-
-
-def _left_singular(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return squared singular values [R] and left singular vectors [n, R] of x [n, d].
-
-    The eigenvectors of the smaller Gram matrix cost a fraction of an SVD. What they
-    lose, the directions below 1e-12 of the variance, the weakest ridge shrinks anyway.
-    """
-    wide = len(x) <= x.shape[1]
-    gram = x @ x.T if wide else x.T @ x
-    eigenvalues, vectors = np.linalg.eigh(gram)
-    keep = eigenvalues > 1e-12 * np.trace(gram)
-    eigenvalues, vectors = eigenvalues[keep], vectors[:, keep]
-    return eigenvalues, vectors if wide else x @ vectors / np.sqrt(eigenvalues)
-
-
 def _score(
     predictions: np.ndarray,
     landmarks: np.ndarray,
@@ -286,5 +262,3 @@ def _fill_unseen(predictions: np.ndarray) -> np.ndarray:
     others = _mean_of_finite(predictions, -2)[..., None, :]
     return np.where(np.isfinite(predictions), predictions, others)
 
-
-PROTOCOLS = {"default": _ridge}
