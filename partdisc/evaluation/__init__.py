@@ -18,6 +18,7 @@ from partdisc.evaluation.regression import (
     regression_error,
     relative_distances,
 )
+from partdisc.evaluation.segmentation import keypoint_agreement, label_agreement
 
 __all__ = [
     "PROTOCOLS",
@@ -29,6 +30,8 @@ __all__ = [
     "constant_point_error",
     "firing_channels",
     "inter_ocular",
+    "keypoint_agreement",
+    "label_agreement",
     "longer_side",
     "mean_average_precision",
     "mean_shape_error",
