@@ -1,6 +1,7 @@
 """Metrics in plain NumPy: they know neither models nor data sets."""
 
 from partdisc.evaluation.agreement import AlignmentQuality, alignment_quality
+from partdisc.evaluation.curves import FIT_SIZES, cumulative_errors, error_by_fit_size
 from partdisc.evaluation.precision import (
     MeanPrecision,
     box_average_precision,
@@ -21,6 +22,7 @@ from partdisc.evaluation.regression import (
 from partdisc.evaluation.segmentation import keypoint_agreement, label_agreement
 
 __all__ = [
+    "FIT_SIZES",
     "PROTOCOLS",
     "AlignmentQuality",
     "LandmarkScore",
@@ -28,6 +30,8 @@ __all__ = [
     "alignment_quality",
     "box_average_precision",
     "constant_point_error",
+    "cumulative_errors",
+    "error_by_fit_size",
     "firing_channels",
     "inter_ocular",
     "keypoint_agreement",
