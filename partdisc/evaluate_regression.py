@@ -150,14 +150,14 @@ def regress(
 def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, Any]]:
     """Score what reads no image, by the protocols as `regress` does.
 
-    `mean_shape` is what a point that never moves tells: by `default` the mean of the fit
-    landmarks. `image_centre` is by `default` alone.
+    `mean_shape` is what a point at the same pixel of every image tells, by `default` the
+    mean of the fit landmarks. `image_centre` is by `default` alone.
     """
     splits = inputs.dataset.splits
     fit, test = (_split(config, inputs, splits[name]) for name in ("fit", "test"))
-    still = tuple(
-        np.broadcast_to(one.sizes[:, None] / 2, (len(one.sizes), 1, 2)) for one in (fit, test)
-    )
+    # Off the centre, where `lmdis` has its origin and a point cannot act as an intercept.
+    pixel = config.data.short_side / 4
+    still = tuple(np.full((len(one.sizes), 1, 2), pixel) for one in (fit, test))
     centre = evaluation.constant_point_error(test.landmarks, test.sizes, normaliser=test.length)
     errors = {
         name: error.error

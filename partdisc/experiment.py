@@ -218,7 +218,7 @@ def _print_protocols(results: dict[str, Any]) -> None:
     still = results["baselines"]["mean_shape"]["regression"]
     table(
         "landmark regression by protocol, %; these differ in what counts as 100 %",
-        ["", "clustering peak", "mean", "trained peak", "mean", "no image read", "fit", "test"],
+        ["", "clustering peak", "mean", "trained peak", "mean", "same pixel", "fit", "test"],
         [
             [
                 name,

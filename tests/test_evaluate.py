@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from partdisc import evaluate, evaluate_regression, images
+from partdisc import evaluate, evaluate_regression, evaluation, images
 from partdisc.backbones import backbone
 from partdisc.config import base_config
 from partdisc.detection import cells_to_pixels
@@ -70,6 +70,21 @@ def test_normalisers(rng):
     inputs.dataset.eyes = None
     boxed = evaluate_regression.normalisers(inputs, index)
     np.testing.assert_array_equal(boxed["regression"], boxed["box"])
+
+
+def test_a_point_that_never_moves_tells_the_mean_shape(rng):
+    """Whatever the sizes of the images, which it must not give away."""
+    config, inputs = base_config(), inputs_of(rng, count=40)
+    inputs.dataset.splits = {"fit": np.arange(25), "test": np.arange(25, 40)}
+    found = evaluate_regression.baselines(config, inputs)
+    fit, test = (
+        evaluate_regression.to_frame(config, inputs, index, inputs.dataset.points[index])
+        for index in inputs.dataset.splits.values()
+    )
+    length = evaluate_regression.normalisers(inputs, np.arange(25, 40))["regression"] * test[1]
+    expected = evaluation.mean_shape_error(fit[0], test[0], normaliser=length).error
+    assert found["mean_shape"]["nme"] == pytest.approx(expected)
+    assert found["mean_shape"]["regression"]["default"] == found["mean_shape"]["nme"]
 
 
 def test_peak_is_the_strongest_or_nothing():
