@@ -49,7 +49,7 @@ def collapse(records: list[dict[str, float]], parts: int) -> str:
     if background > COLLAPSE_BACKGROUND:
         return (
             f"background collapse: {100 * background:.0f} % of the cells are background, so "
-            "the parts learn little; config.pseudo_gt.background = 'excluded' avoids it"
+            "the parts learn little; config.pseudo_gt.background = 'capped' avoids it"
         )
     possible = min(parts, mean["labels_in_use"])
     if mean["channels_in_use"] < COLLAPSE_CHANNELS * possible:
