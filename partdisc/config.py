@@ -80,7 +80,7 @@ def base_config() -> ml_collections.ConfigDict:
     config.pseudo_gt = section({
         "capacity": 3,  # cells a part takes in an image
         "background": "capped",
-        "background_share": 0.5,  # of the cells, what capped lets the background take
+        "background_share": 0.8,  # of the cells, what capped lets the background take
         "suppression": 0,  # cells
         "include_self": False,
     })
