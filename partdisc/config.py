@@ -6,6 +6,7 @@ import ml_collections
 
 from partdisc import (
     alignment,
+    data,
     errors,
     evaluation,
     matching,
@@ -23,9 +24,15 @@ def base_config() -> ml_collections.ConfigDict:
     config = section()
     config.seed = 0
     config.data = section({
-        "name": "folder",  # celeba, cub, folder or shapes
+        "name": "folder",  # celeba, celeba_wild, mtfl, cub, vehicle_part, coco, folder, shapes
         "root": "",  # '' = where PARTDISC_DATA says
         "splits": "official",
+        # cub: numbers of species, '' = all; vehicle_part: 'car', ...; coco: whose keypoints
+        "category": "",
+        "coco_train": "",  # a file below root, or file:folder of its images
+        "coco_test": "",
+        "split_polygons": "",  # parts of coco, by commas, whose polygons are instances
+        "flip": False,  # mirrored training images too
         "crop_margin": -1.0,  # negative = full frame; 0.15 = the object's box + 15 %
         "short_side": 224,  # pixels
         "max_aspect": 1.5,  # longer images are squeezed to this; mapped back exactly
@@ -102,7 +109,9 @@ def base_config() -> ml_collections.ConfigDict:
     })
     config.evaluation = section({
         "threshold": 0.1,  # of the normaliser
+        "iou": 0.5,  # of boxes, what a match must exceed
         "channel_selection": "fit",
+        "detection": "l2",  # protocols, by commas; the first one chooses the channels
         # Of regression, by commas; the first one's errors stand in the main table.
         "protocols": "default",
         # Channels whose mean best score is below this share of the strongest channel's
@@ -116,8 +125,8 @@ def base_config() -> ml_collections.ConfigDict:
 
 # Allowed values: a tuple of names, or (smallest, largest) as a list.
 _CHOICES = {
-    "data.name": ("celeba", "cub", "folder", "shapes"),
-    "data.splits": ("official", "subset"),
+    "data.name": data.NAMES,
+    "data.splits": data.SPLITS,
     "backbone.name": ("vgg16", "googlenet"),
     "parts.background": part_layer.BACKGROUNDS,
     "pools.similarity": pools.SIMILARITIES,
@@ -128,6 +137,7 @@ _CHOICES = {
     "train.decay_kind": optimizer.DECAYS,
     "evaluation.channel_selection": ("fit", "test"),
 }
+DETECTION_PROTOCOLS = ("l2", "iou", "vsp")
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 _INFINITY = math.inf
 _RANGES = {
@@ -175,6 +185,7 @@ _RANGES = {
     "detection.min_score": (0, 1),
     "detection.parts": (1, _INFINITY),
     "evaluation.threshold": (0, _INFINITY),
+    "evaluation.iou": (0, 1),
     "evaluation.min_firing": (0, 1),
     "evaluation.alignment_images": (0, _INFINITY),
     "report.images": (1, 100),
@@ -219,18 +230,21 @@ def validate(config: ml_collections.ConfigDict) -> None:
                 raise errors.ConfigError(
                     f"config.{key} is {value!r}; allowed: {low} to {high}"
                 )
-    for name in regression_protocols(config):
-        if name not in evaluation.PROTOCOLS:
+    for key, given, known in (
+        ("protocols", regression_protocols(config), evaluation.PROTOCOLS),
+        ("detection", detection_protocols(config), DETECTION_PROTOCOLS),
+    ):
+        if not set(given) <= set(known):
             raise errors.ConfigError(
-                f"config.evaluation.protocols is {config.evaluation.protocols!r}; allowed, by "
-                f"commas: {', '.join(evaluation.PROTOCOLS)}"
+                f"config.evaluation.{key} is {config.evaluation[key]!r}; allowed, by commas: "
+                f"{', '.join(known)}"
             )
     if config.alignment.polish and config.alignment.transform == "homography":
         raise errors.ConfigError(
             "config.alignment.polish is for affine and translation, but "
             "config.alignment.transform is 'homography'; set polish to 0"
         )
-    if config.data.crop_margin >= 0 and config.data.name in ("celeba", "folder"):
+    if config.data.crop_margin >= 0 and config.data.name in ("celeba", "mtfl", "folder"):
         raise errors.ConfigError(
             f"config.data.crop_margin is {config.data.crop_margin}, but "
             f"'{config.data.name}' has no boxes to crop to; set it to -1"
@@ -240,6 +254,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
 def regression_protocols(config: ml_collections.ConfigDict) -> list[str]:
     """Return the names in `config.evaluation.protocols`."""
     return [name.strip() for name in config.evaluation.protocols.split(",")]
+
+
+def detection_protocols(config: ml_collections.ConfigDict) -> list[str]:
+    """Return the names in `config.evaluation.detection`."""
+    return [name.strip() for name in config.evaluation.detection.split(",")]
 
 
 def check_key(key: str) -> None:

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from partdisc import evaluation, images, stages
+from partdisc.config import detection_protocols, regression_protocols
 from partdisc.detection import Detections, cells_to_pixels, detect
 from partdisc.evaluate_regression import Predictions, normalisers, regress
 from partdisc.features import Features
@@ -73,10 +74,23 @@ def predict(
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 
+def protocol(config: Any) -> dict[str, Any]:
+    """Return what figures were measured by, for results.json."""
+    options = config.evaluation
+    return {
+        "regression": regression_protocols(config)[0],
+        "detection": options.detection,
+        "channel_selection": options.channel_selection,
+        "threshold": options.threshold,
+        "iou": options.iou,
+        "alignment": "D",
+    }
+
+
 def score(
     config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Score predictions by the protocols `default` (regression) and `l2` (detection).
+    """Score predictions by the protocols of `config.evaluation`, A and B.
 
     Args:
       config: the whole config.
@@ -85,41 +99,105 @@ def score(
       test: predictions on the test split.
 
     Returns:
-      Figures in %, and the channel [L] that answers for each landmark (chosen by the box
-      normaliser, or by the short side where the set has no boxes).
+      Figures in %, and the channel [L] that answers for each part by the first detection
+      protocol (of `l2`, by the box normaliser, or by the short side where the set has no
+      boxes).
     """
+    figures: dict[str, Any] = {
+        f"{measure}_{name}": float("nan")
+        for name in ("box", "short_side") for measure in ("map_l2", "pck")
+    }
+    chosen: dict[str, evaluation.MeanPrecision] = {}
+    for protocol in detection_protocols(config):
+        measure = _score_distances if protocol == "l2" else _score_boxes
+        measured, precision = measure(config, inputs, fit, test, protocol)
+        figures |= measured
+        chosen[protocol] = precision
+    first = chosen[detection_protocols(config)[0]]
+    figures["ap_per_part"] = dict(
+        zip(inputs.dataset.landmark_names, first.per_part.tolist(), strict=True)
+    )
+    figures |= regress(config, inputs, fit, test)
+    return figures, first.channels
+
+
+def _score_distances(config, inputs, fit, test, protocol):
+    """Score by `l2`: figures by each normaliser, and the precision by the first one known."""
     dataset, threshold = inputs.dataset, config.evaluation.threshold
     fit_index, test_index = dataset.splits["fit"], dataset.splits["test"]
-    fit_marks, test_marks = dataset.points[fit_index], dataset.points[test_index]
     fit_length, test_length = normalisers(inputs, fit_index), normalisers(inputs, test_index)
-    figures: dict[str, Any] = {}
-    channels = None
+    figures, first = {}, None
     for name in ("box", "short_side"):
-        figures[f"map_l2_{name}"] = figures[f"pck_{name}"] = float("nan")
         if not np.isfinite(test_length[name]).any():
             continue
         ap = [
             evaluation.part_average_precision(
-                one.scores, one.points, marks, lengths[name], threshold=threshold
+                one.scores, one.points, dataset.instances[index], lengths[name],
+                threshold=threshold,
             )
-            for one, marks, lengths in (
-                (fit, fit_marks, fit_length), (test, test_marks, test_length)
+            for one, index, lengths in (
+                (fit, fit_index, fit_length), (test, test_index, test_length)
             )
         ]
         precision = evaluation.mean_average_precision(
             *ap, channel_selection=config.evaluation.channel_selection
         )
-        figures[f"map_l2_{name}"] = precision.mean
+        figures[f"map_{protocol}_{name}"] = precision.mean
         figures[f"pck_{name}"] = evaluation.pck(
-            test.peak[:, precision.channels], test_marks, test_length[name], threshold=threshold
+            test.peak[:, precision.channels], dataset.points[test_index], test_length[name],
+            threshold=threshold,
         )
-        if channels is None:
-            channels = precision.channels
-            figures["ap_per_part"] = dict(
-                zip(dataset.landmark_names, precision.per_part.tolist(), strict=True)
-            )
-    figures |= regress(config, inputs, fit, test)
-    return figures, channels
+        first = first or precision
+    return figures, first
+
+
+def _score_boxes(config, inputs, fit, test, protocol):
+    """Score boxes by `iou`, or by `vsp` with the authors' inclusive pixels (VehiclePart)."""
+    dataset = inputs.dataset
+    ap = []
+    for one, split in ((fit, "fit"), (test, "test")):
+        index = dataset.splits[split]
+        ap.append(evaluation.box_average_precision(
+            one.scores,
+            part_boxes(config, inputs, index, one.points),
+            part_boxes(config, inputs, index, dataset.instances[index]),
+            iou=config.evaluation.iou, inclusive=protocol == "vsp",
+        ))
+    precision = evaluation.mean_average_precision(
+        *ap, channel_selection=config.evaluation.channel_selection
+    )
+    return {f"map_{protocol}": precision.mean}, precision
+
+
+def part_boxes(
+    config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np.ndarray
+) -> np.ndarray:
+    """Put boxes of `config.detection.box` pixels on points, clipped to the part used.
+
+    Args:
+      config: the whole config.
+      inputs: data set and geometry.
+      indices: int [n], the images.
+      points: [n, ..., 2], (y, x) original pixels.
+
+    Returns:
+      [n, ..., 4], (y0, x0, y1, x1) original pixels.
+    """
+    inner = (1,) * (points.ndim - 2)
+    geometry = inputs.geometry.take(indices)
+    start, stop = (
+        (edge - 0.5).reshape(-1, *inner, 2) for edge in (geometry.crop[:, :2], geometry.crop[:, 2:])
+    )
+    half = _half_box(config, geometry).reshape(-1, *inner, 2)
+    return np.concatenate(
+        [np.clip(points - half, start, stop), np.clip(points + half, start, stop)], axis=-1
+    )
+
+
+def _half_box(config: Any, geometry: images.Geometry) -> np.ndarray:
+    """Return half the sides [n, 2] of a detection's box, original pixels."""
+    sides = geometry.crop[:, 2:] - geometry.crop[:, :2]
+    return 0.5 * config.detection.box * sides / geometry.working
 
 
 def detection_rows(
@@ -144,8 +222,7 @@ def detection_rows(
       (y0, x0, y1, x1), original pixels; by part, then image, strongest first.
     """
     geometry = inputs.geometry.take(indices)
-    sides = geometry.crop[:, 2:] - geometry.crop[:, :2]
-    half = 0.5 * config.detection.box * sides / geometry.working
+    half = _half_box(config, geometry)
     rows = []
     for name, channel in parts.items():
         scores = found.scores[:, channel]

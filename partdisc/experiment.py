@@ -79,9 +79,10 @@ def _finish(workdir: Workdir, run: Trained) -> None:
     results: dict[str, Any] = {
         "protocol": {
             "regression": regression_protocols(config)[0],
-            "detection": "l2",
+            "detection": config.evaluation.detection,
             "channel_selection": config.evaluation.channel_selection,
             "threshold": config.evaluation.threshold,
+            "iou": config.evaluation.iou,
             "alignment": "D",
         },
         "data": dataset.name,
@@ -153,6 +154,8 @@ def _score_unlabelled(run: Trained, params: Any, shown: np.ndarray, quality: Lab
 
 # Heading of a column of the table, and where its figure lies.
 _COLUMNS = {
+    "mAP IoU {iou}": "map_iou",
+    "mAP IoU {iou}, vsp": "map_vsp",
     "mAP@{t} box": "map_l2_box",
     "mAP@{t} short side": "map_l2_short_side",
     "PCK@{t} box": "pck_box",
@@ -168,9 +171,9 @@ def _print_results(results: dict[str, Any], note: str) -> None:
     say("")
     if results["baselines"]:
         keys = [
-            (heading.format(t=threshold), key)
+            (heading.format(t=threshold, iou=results["protocol"]["iou"]), key)
             for heading, key in _COLUMNS.items()
-            if np.isfinite(results["trained"][key])
+            if np.isfinite(results["trained"].get(key, np.nan))
         ]
         rows = [
             [name, *(f"{results[name][key]:.1f}" if "nme" not in key

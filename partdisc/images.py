@@ -5,6 +5,7 @@ before any array reaches the device.
 """
 
 import io
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# Orientations that swap height and width.
+_TURNED = (5, 6, 7, 8)
 
 
 class Geometry(NamedTuple):
@@ -85,6 +89,21 @@ def decode(data: bytes) -> np.ndarray:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise errors.DataError(f"damaged: {reason}") from None
     raise errors.DataError(f"{height} x {width}: more than {MAX_PIXELS:,} pixels")
+
+
+def read_size(path: os.PathLike) -> tuple[int, int]:
+    """Read the height and width of an upright image from its file's header, pixels.
+
+    Raises:
+        errors.DataError: the file is absent or no image.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            width, height = image.size
+            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
+        raise errors.DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    return (width, height) if turned else (height, width)
 
 
 def _upright(image: Image.Image) -> Image.Image:

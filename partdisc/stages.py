@@ -116,6 +116,8 @@ def _check_protocols(config: Any, dataset: Dataset) -> None:
 def _describe(dataset: Dataset, network: Backbone, weights: Weights) -> None:
     counts = ", ".join(f"{len(index)} {name}" for name, index in dataset.splits.items())
     say(f"data: {dataset.name}, {len(dataset)} images ({counts})")
+    for note in dataset.notes:
+        say(f"  {note}")
     for problem in dataset.problems[:10]:
         say(f"  skipped {problem.name}: {problem.reason}")
     if len(dataset.problems) > 10:

@@ -10,7 +10,10 @@ from partdisc.config import base_config, flatten, validate
 from partdisc.errors import ConfigError
 
 # Texts that are no single choice: the file system or the backbone judges them, or a list.
-FREE = {"data.root", "backbone.layer", "backbone.weights", "evaluation.protocols"}
+FREE = {
+    "data.root", "data.category", "data.coco_train", "data.coco_test", "data.split_polygons",
+    "backbone.layer", "backbone.weights", "evaluation.protocols", "evaluation.detection",
+}  # fmt: skip
 KEYS = sorted(flatten(base_config()))
 NUMBERS = [key for key in KEYS if type(flatten(base_config())[key]) in (int, float)]
 TEXTS = [key for key in KEYS if isinstance(flatten(base_config())[key], str)]

@@ -103,6 +103,41 @@ def test_changed_files_are_prepared_anew(tmp_path):
     assert moved.fingerprint == after.fingerprint
 
 
+def test_training_images_can_be_mirrored(cache):
+    plain = data.open_dataset(shape_options(), cache, seed=0)
+    both = data.open_dataset(shape_options(flip=True), cache, seed=0)
+    assert [len(both.splits[split]) for split in record.SPLITS] == [12, 2, 3]
+    index = both.keys.index(f"{plain.keys[5]} mirrored")
+    original = both.keys.index(plain.keys[5])
+    np.testing.assert_array_equal(both.image(index), both.image(original)[:, ::-1])
+    assert np.isnan(both.points[index]).all() and np.isfinite(both.points[original]).any()
+    y0, x0, y1, x1 = both.boxes[original]
+    np.testing.assert_allclose(both.boxes[index], [y0, 63 - x1, y1, 63 - x0])
+    assert index in both.splits["train"] and plain.fingerprint != both.fingerprint
+
+
+def test_points_are_of_parts_that_occur_once():
+    nan = (np.nan, np.nan)
+    instances = np.array([[[(1, 2), nan], [nan, (3, 4)], [(5, 6), (7, 8)], [nan, nan]]])
+    opened = dataset.Dataset(*[None] * 3, instances, *[None] * 9)
+    np.testing.assert_array_equal(opened.points, [[(1, 2), (3, 4), nan, nan]])
+
+
+def test_what_instances_are_changes_the_fingerprint(tmp_path):
+    from test_data_coco import IMAGES, PARTS, TWO_WHEELS, part, write
+
+    write(tmp_path / "all.json", IMAGES, PARTS, [part(1, 7, segmentation=TWO_WHEELS)])
+    for name in ("a.jpg", "b.jpg"):
+        save(tmp_path / name, np.zeros((20, 30, 3), np.uint8))
+    changes = {"name": "coco", "coco_train": "all.json"}
+    whole = data.open_dataset(options(tmp_path, **changes), tmp_path / "cache", seed=0)
+    changes["split_polygons"] = "wheel"
+    split = data.open_dataset(options(tmp_path, **changes), tmp_path / "cache", seed=0)
+    assert whole.fingerprint != split.fingerprint
+    assert whole.instances.shape == (2, 1, 1, 2) and split.instances.shape == (2, 1, 2, 2)
+    assert np.isnan(split.points).all()
+
+
 def test_list_files_count_by_content(tmp_path, monkeypatch):
     source = tmp_path / "list.txt"
     listing = record.Listing([], [], sources=(source,))
@@ -164,11 +199,11 @@ def test_large_sets_are_written_in_volumes(tmp_path, monkeypatch):
     monkeypatch.setattr(builder, "VOLUME_BYTES", 5)
     contents = [bytes([i]) * (i % 4) for i in range(11)]
     examples = (
-        {"key": str(i), "image": content, "points": np.zeros((1, 2), np.float32),
+        {"key": str(i), "image": content, "points": np.zeros((1, 1, 2), np.float32),
          "box": np.zeros(4, np.float32)}
         for i, content in enumerate(contents)
     )  # fmt: skip
-    builder.write(tmp_path, examples, 1)
+    builder.write(tmp_path, examples, (1, 1))
     source = builder.Source(tmp_path)
     assert len(os.listdir(tmp_path)) == 3
     assert [source[i] for i in range(len(source))] == contents
@@ -187,11 +222,11 @@ def test_preparing_prints_nothing_and_needs_no_tensorflow(tmp_path):
 
 
 def test_a_box_off_the_image_is_a_problem():
-    preparation._check((10, 10), np.array([-3.0, 2.0, 4.0, 12.0]))
-    preparation._check((10, 10), np.full(4, np.nan))
+    preparation.check_usable((10, 10), np.array([-3.0, 2.0, 4.0, 12.0]))
+    preparation.check_usable((10, 10), np.full(4, np.nan))
     for box in ([11.0, 2.0, 14.0, 5.0], [2.0, 2.0, 2.0, 5.0], [2.0, -4.0, 5.0, -0.5]):
         with pytest.raises(errors.DataError, match="box"):
-            preparation._check((10, 10), np.array(box))
+            preparation.check_usable((10, 10), np.array(box))
 
 
 def test_crops_are_the_box_and_its_margin_inside_the_image():
@@ -210,9 +245,9 @@ def test_crops_are_the_box_and_its_margin_inside_the_image():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "imagenet"}, "data.name is 'imagenet'; allowed: celeba, cub, folder, shapes"),
+        ({"name": "imagenet"}, "data.name is 'imagenet'; allowed: celeba, celeba_wild, mtfl, cub"),
         ({"splits": "half"}, "data.splits is 'half'; allowed for folder: official"),
-        ({"name": "celeba", "splits": "half"}, "allowed for celeba: official, subset"),
+        ({"name": "celeba", "splits": "half"}, "allowed for celeba: official, mafl, subset"),
     ],
 )
 def test_unknown_choices_are_named(tmp_path, changes, message):
@@ -235,7 +270,7 @@ def test_real_cub_prepares_whole(real_data, tmp_path, monkeypatch):
         pytest.skip("no CUB here")
     read = cub.read
     monkeypatch.setattr(
-        cub, "read", lambda root: read(root)._replace(records=read(root).records[::8])
+        cub, "read", lambda root, species: read(root)._replace(records=read(root).records[::8])
     )
     config = options(root, name="cub", crop_margin=0.15, max_bad_fraction=0.0)
     opened = data.open_dataset(config, tmp_path, seed=0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from partdisc import errors
 from partdisc.data import celeba
@@ -91,7 +92,9 @@ def test_the_landmark_file_is_optional(root):
     [
         ("3\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 6 7 8 9 10\n", "1 rows, but its first line"),
         ("1\n" + HEADER + "\n" + name(1) + " 1 2 3\n", "line 3: 4 columns instead of 11"),
-        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 x 7 8 9 10\n", "'x'"),
+        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 x 7 8 9 10\n", "line 3: 'x' is no"),
+        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 nan 7 8 9 10\n", "line 3: 'nan' is no"),
+        ("2\n" + HEADER + 2 * ("\n" + name(1) + " 1 2 3 4 5 6 7 8 9 10"), "line 4: .*line 3 too"),
         ("", "0 rows"),
     ],
 )
@@ -108,6 +111,55 @@ def test_absent_files_are_named(root):
         celeba.read(root, "official")
     with pytest.raises(errors.DataError, match="img_align_celeba"):
         celeba.read(root / "nowhere", "official")
+
+
+def test_mafl_trains_on_its_own_list(root):
+    add_mafl(root / "MAFL")
+    assert splits_of(celeba.read(root, "mafl")) == {
+        name(1): ("train", "fit"), name(2): ("train", "fit"), name(3): ("test",),
+        name(6): ("train",),
+    }  # fmt: skip
+
+
+def test_mafl_needs_its_lists(root):
+    with pytest.raises(errors.DataError, match="MAFL: no such folder"):
+        celeba.read(root, "mafl")
+
+
+@pytest.fixture
+def wild(root, rng):
+    """The photos of the wild set in the publishers' folders; image 3 has a zero box."""
+    (root / "Img" / "img_celeba").mkdir(parents=True)
+    (root / "Anno").mkdir()
+    (root / "Eval").mkdir()
+    (root / "list_eval_partition.txt").rename(root / "Eval" / "list_eval_partition.txt")
+    for number in range(1, 9):
+        picture = Image.fromarray(rng.integers(0, 255, (20, 10 * number, 3), np.uint8))
+        picture.save(root / "Img" / "img_celeba" / name(number))
+    landmarks = (root / "list_landmarks_align_celeba.txt").read_text()
+    (root / "Anno" / "list_landmarks_celeba.txt").write_text(landmarks)
+    # 10 of 20 rows, 10 of 10, 20, ... columns: half, a quarter, ... of the photo.
+    rows = [f"{name(n)} 1 2 10 {0 if n == 3 else 10}" for n in range(1, 9)]
+    boxes = "\n".join(["8", "image_id x_1 y_1 width height", *rows])
+    (root / "Anno" / "list_bbox_celeba.txt").write_text(boxes)
+    return root
+
+
+def test_in_the_wild_faces_have_boxes(wild):
+    listing = celeba.read(wild, "official", wild=True)
+    samples = {one.key: one.load() for one in listing.records}
+    np.testing.assert_array_equal(samples[name(1)].box, [1.5, 0.5, 11.5, 10.5])
+    assert np.isnan(samples[name(3)].box).all()  # Without area, as 101283.jpg.
+    assert len(listing.sources) == 3 and listing.sources[0].parent.name == "Eval"
+
+
+def test_scops_keeps_photos_with_large_faces(wild):
+    add_mafl(wild / "MAFL")
+    kept = splits_of(celeba.read(wild, "scops", wild=True))
+    # 1 has half the photo; 2 a quarter: too little; 3, the test image, has a zero box.
+    assert kept == {name(1): ("train", "fit")}
+    (wild / "Img" / "img_celeba" / name(2)).write_bytes(b"no image")
+    assert name(2) in splits_of(celeba.read(wild, "scops", wild=True))  # To be found damaged.
 
 
 def test_real_celeba_has_no_image_in_train_and_test(real_data):

@@ -69,8 +69,10 @@ def test_lists_that_disagree_are_problems(root, path, old, new, problem):
     ("path", "text", "message"),
     [
         ("bounding_boxes.txt", "3 1 2 3\n", "line 1: 4 columns instead of 5"),
-        ("bounding_boxes.txt", "3 1 2 3 wide\n", "wide"),
-        ("parts/part_locs.txt", "3 9 1 1 1\n", "part 9 of image 3 is not in parts.txt"),
+        ("bounding_boxes.txt", "3 1 2 3 wide\n", "line 1: 'wide' is no finite number"),
+        ("bounding_boxes.txt", "3 1 2 3 4\n\n3 1 2 3 5\n", "line 3: '3' is in line 1 too"),
+        ("parts/part_locs.txt", "3 1 1 1 1\n3 1 1 1 1\n", "line 2: '3 1' is in line 1 too"),
+        ("parts/part_locs.txt", "3 9 1 1 1\n", "line 1: part 9 is not in parts.txt"),
         ("parts/parts.txt", "back\n", "parts.txt"),
     ],
 )
@@ -85,6 +87,15 @@ def test_an_absent_list_is_named(root):
     (root / "parts" / "part_locs.txt").unlink()
     with pytest.raises(errors.DataError, match="part_locs.txt"):
         cub.read(root)
+
+
+def test_one_species_alone(root):
+    (root / "image_class_labels.txt").write_text("3 1\n7 1\n20 2\n")
+    assert [one.key for one in cub.read(root, "001").records] == ["a/one.jpg", "a/two.jpg"]
+    listing = cub.read(root, "2, 1")
+    assert len(listing.records) == 3 and not listing.problems
+    with pytest.raises(errors.ConfigError, match="has no species '3'; it numbers 2 from 1 to 2"):
+        cub.read(root, "3")
 
 
 def test_real_cub(real_data):

@@ -14,6 +14,7 @@ def options(root, **changes) -> types.SimpleNamespace:
     values = {
         "name": "folder", "root": str(root), "splits": "official", "crop_margin": -1.0,
         "short_side": 224, "max_aspect": 2.0, "train_subset": 0, "max_bad_fraction": 0.5,
+        "category": "", "coco_train": "", "coco_test": "", "split_polygons": "", "flip": False,
         "shapes_train": 1, "shapes_fit": 1, "shapes_test": 1, "shapes_size": 64,
     }  # fmt: skip
     return types.SimpleNamespace(**{**values, **changes})
@@ -40,13 +41,13 @@ def test_all_images_below_are_in_train(root):
     listing = folder.read(root)
     keys = [one.key for one in listing.records]
     assert keys == ["a/b/Y.JPG", "a/x.png", "one pixel é.png", "x.png", "z.webp"]
-    assert listing.ignored == 2
+    assert listing.notes == ("2 files passed over: no images by their endings",)
     assert all(one.splits == ("train",) for one in listing.records)
 
 
 def test_opened_it_gives_back_the_pixels(root, tmp_path):
     opened = data.open_dataset(options(root), tmp_path / "cache", seed=0)
-    assert opened.name == "folder" and len(opened) == 5 and opened.ignored == 2
+    assert opened.name == "folder" and len(opened) == 5 and len(opened.notes) == 1
     assert opened.points.shape == (5, 0, 2) and opened.points.dtype == np.float32
     assert np.isnan(opened.boxes).all() and opened.eyes is None
     assert opened.splits["train"].tolist() == [0, 1, 2, 3, 4]

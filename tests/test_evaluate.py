@@ -25,6 +25,7 @@ def inputs_of(rng, count=12, landmarks=3, eyes=None):
         points=rng.uniform(0, 1, (count, landmarks, 2)).astype(np.float32) * sizes[:, None],
         landmark_names=tuple("abc"[:landmarks]),
     )
+    dataset.instances = dataset.points[:, :, None]
     network = backbone("googlenet", "inception_4b")
     geometry = images.geometry(sizes, dataset.crops, 224, network.stride, 1.5)
     return types.SimpleNamespace(dataset=dataset, backbone=network, geometry=geometry)
@@ -85,6 +86,48 @@ def test_a_point_that_never_moves_tells_the_mean_shape(rng):
     expected = evaluation.mean_shape_error(fit[0], test[0], normaliser=length).error
     assert found["mean_shape"]["nme"] == pytest.approx(expected)
     assert found["mean_shape"]["regression"]["default"] == found["mean_shape"]["nme"]
+
+
+def test_part_boxes_are_clipped_to_the_part_used(rng):
+    config, inputs = base_config(), inputs_of(rng)
+    index = np.array([1, 4, 9])
+    crop = inputs.geometry.crop[index].astype(float)
+    middle = (crop[:, :2] + crop[:, 2:] - 1) / 2
+    points = np.stack([middle, crop[:, :2], np.full_like(middle, np.nan)], axis=1)
+    config.detection.box = 50.0
+    boxes = evaluate.part_boxes(config, inputs, index, points)
+    sides = boxes[:, :, 2:] - boxes[:, :, :2]
+    working = inputs.geometry.working[index]
+    np.testing.assert_allclose(sides[:, 0] * working / (crop[:, 2:] - crop[:, :2]), 50)
+    np.testing.assert_allclose(boxes[:, 1, :2], crop[:, :2] - 0.5)  # At the corner: a quarter.
+    np.testing.assert_allclose(sides[:, 1], sides[:, 0] / 2 + 0.5, atol=1e-6)
+    assert np.isnan(boxes[:, 2]).all()
+
+
+def test_detections_on_all_instances_score_100(rng):
+    config, inputs = base_config(), inputs_of(rng, count=12, landmarks=2)
+    config.evaluation.detection = "iou,vsp,l2"
+    dataset = inputs.dataset
+    crops = inputs.geometry.crop[:, None, None].astype(float)
+    place = rng.uniform(0, 1, (12, 2, 2, 2))
+    dataset.instances = crops[..., :2] + place * (crops[..., 2:] - crops[..., :2] - 1)
+    dataset.instances[::3, 0, 1] = np.nan
+    dataset.points = np.where(np.arange(12)[:, None, None] % 3, np.nan, dataset.instances[:, :, 0])
+    dataset.splits = {"fit": np.arange(6), "test": np.arange(6, 12)}
+    scores = np.where(np.isfinite(dataset.instances[..., 0]), 0.5, -np.inf)
+    order = [1, 0]  # Channel 1 answers for part 0.
+    found = Predictions(
+        np.nan_to_num(dataset.instances)[:, order], scores[:, order],
+        np.nan_to_num(dataset.instances)[:, order, 0],
+    )
+    fit, test = (Predictions(*(part[dataset.splits[name]] for part in found))
+                 for name in ("fit", "test"))  # fmt: skip
+    config.evaluation.protocols = "default"
+    figures, channels = evaluate.score(config, inputs, fit, test)
+    assert channels.tolist() == order
+    for key in ("map_iou", "map_vsp", "map_l2_box", "map_l2_short_side"):
+        assert figures[key] == pytest.approx(100)
+    assert list(figures["ap_per_part"]) == list(dataset.landmark_names)
 
 
 def test_peak_is_the_strongest_or_nothing():

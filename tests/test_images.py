@@ -259,3 +259,20 @@ def test_prepare_of_one_pixel_and_of_another_image():
     assert prepared.shape == (32, 32, 3) and (prepared == 7).all()
     with pytest.raises(ValueError, match="geometry"):
         images.prepare(np.zeros((2, 1, 3), np.uint8), made)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_in_the_header_is_that_of_the_decoded_image(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo.jpg"
+    Image.new("RGB", (30, 20)).save(path, exif=exif)
+    assert images.read_size(path) == images.decode(path.read_bytes()).shape[:2]
+
+
+def test_the_size_of_what_is_no_image(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(errors.DataError, match="photo.jpg"):
+        images.read_size(tmp_path / "photo.jpg")
+    with pytest.raises(errors.DataError, match="gone.jpg: No such file"):
+        images.read_size(tmp_path / "gone.jpg")

@@ -22,23 +22,23 @@ class Images(tfds.core.GeneratorBasedBuilder):
     """Store images as the bytes of their own files, with their annotation, in given order.
 
     Args:
-        examples: dicts of key, image (bytes), points [L, 2] and box [4].
-        landmarks: L, how many points an example has.
+        examples: dicts of key, image (bytes), points [L, M, 2] and box [4].
+        marks: L and M.
         data_dir: folder to write to.
     """
 
     VERSION = tfds.core.Version("1.0.0")
 
-    def __init__(self, examples: Iterable[dict], landmarks: int, data_dir: str):
+    def __init__(self, examples: Iterable[dict], marks: tuple[int, int], data_dir: str):
         self._examples = examples
-        self._landmarks = landmarks
+        self._marks = marks
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
             "key": tfds.features.Text(),
             "image": tfds.features.Image(),
-            "points": tfds.features.Tensor(shape=(self._landmarks, 2), dtype=np.float32),
+            "points": tfds.features.Tensor(shape=(*self._marks, 2), dtype=np.float32),
             "box": tfds.features.Tensor(shape=(4,), dtype=np.float32),
         }
         features = tfds.features.FeaturesDict(features)
@@ -59,8 +59,8 @@ class Images(tfds.core.GeneratorBasedBuilder):
         pass
 
 
-def write(folder: pathlib.Path, examples: Iterable[dict], landmarks: int) -> None:
-    """Write examples (key, image, points, box) below a folder, in their order."""
+def write(folder: pathlib.Path, examples: Iterable[dict], marks: tuple[int, int]) -> None:
+    """Write examples (key, image, points, box) of marks L, M below a folder, in their order."""
     examples = iter(examples)
     with _quiet():
         for volume in itertools.count():
@@ -68,7 +68,7 @@ def write(folder: pathlib.Path, examples: Iterable[dict], landmarks: int) -> Non
             if first is None:
                 return
             data_dir = os.fspath(folder / f"{volume:05d}")
-            Images(_volume(first, examples), landmarks, data_dir).download_and_prepare()
+            Images(_volume(first, examples), marks, data_dir).download_and_prepare()
 
 
 def _volume(first: dict, rest: Iterator[dict]) -> Iterator[dict]:

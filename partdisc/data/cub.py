@@ -2,6 +2,7 @@
 
     images/001.Black_footed_Albatross/Black_Footed_Albatross_0046_18.jpg ...
     images.txt              id, path
+    image_class_labels.txt  id, species, from 1
     train_test_split.txt    id, 1 train | 0 test
     bounding_boxes.txt      id, x, y, width, height
     parts/parts.txt         part, name
@@ -19,13 +20,15 @@ from partdisc import errors
 from partdisc.data import record
 
 
-def read(root: pathlib.Path) -> record.Listing:
+def read(root: pathlib.Path, species: str = "") -> record.Listing:
     """Read the lists of CUB: train and fit are the official train, test the official test.
 
     Args:
         root: the folder of the layout above.
+        species: numbers of those to read, by commas; "": all.
 
     Raises:
+        errors.ConfigError: there is no such species.
         errors.DataError: a list or the folder of images is absent or malformed.
     """
     names_path = root / "images.txt"
@@ -35,15 +38,18 @@ def read(root: pathlib.Path) -> record.Listing:
     points_path = root / "parts" / "part_locs.txt"
     folder = root / "images"
     files = record.find_files(folder)
-    names = record.read_rows(names_path, 2)
-    split = dict(record.read_rows(split_path, 2))
+    names = [row.words for row in record.read_rows(names_path, 2)]
+    split = dict(row.words for row in record.read_rows(split_path, 2))
     boxes = _read_boxes(boxes_path)
     parts = _read_part_names(parts_path)
     points = _read_points(points_path, list(parts))
+    wanted = _wanted(root / "image_class_labels.txt", species)
     known = {split_path.name: split, boxes_path.name: boxes, points_path.name: points}
 
     records, problems = [], []
     for one, key in names:
+        if wanted is not None and one not in wanted:
+            continue
         absent = [name for name, table in known.items() if one not in table]
         if key not in files:
             problems.append(record.Problem(key, "no such file"))
@@ -62,6 +68,21 @@ def read(root: pathlib.Path) -> record.Listing:
     return record.Listing(records, problems, tuple(parts.values()), None, sources)
 
 
+def _wanted(path: pathlib.Path, species: str) -> set[str] | None:
+    """Return the ids of the images of some species; None: of all."""
+    if not species:
+        return None
+    rows = record.read_rows(path, 2)
+    numbers = {number.strip().lstrip("0") for number in species.split(",")}
+    known = {row.words[1] for row in rows}
+    for number in sorted(numbers - known):
+        raise errors.ConfigError(
+            f"config.data.category is {species!r}: {path.name} has no species '{number}'; it "
+            f"numbers {len(known)} from {min(map(int, known))} to {max(map(int, known))}"
+        )
+    return {row.words[0] for row in rows if row.words[1] in numbers}
+
+
 def _read_part_names(path: pathlib.Path) -> dict[str, str]:
     # Names have blanks ("left eye"), which a row of words would split.
     try:
@@ -73,20 +94,20 @@ def _read_part_names(path: pathlib.Path) -> dict[str, str]:
 
 def _read_boxes(path: pathlib.Path) -> dict[str, np.ndarray]:
     rows = record.read_rows(path, 5)
-    x, y, width, height = record.to_numbers(path, [row[1:] for row in rows]).reshape(-1, 4).T
+    x, y, width, height = record.to_numbers(path, rows, slice(1, 5)).reshape(-1, 4).T
     # x is the first column of pixels; its outer edge lies half a pixel before its centre.
     boxes = np.stack([y, x, y + height, x + width], axis=1) - 0.5
-    return {row[0]: box for row, box in zip(rows, boxes, strict=True)}
+    return {row.words[0]: box for row, box in zip(rows, boxes, strict=True)}
 
 
 def _read_points(path: pathlib.Path, parts: list[str]) -> dict[str, np.ndarray]:
-    rows = record.read_rows(path, 5)
-    values = record.to_numbers(path, [row[2:] for row in rows]).reshape(-1, 3)
+    rows = record.read_rows(path, 5, unique=2)
+    values = record.to_numbers(path, rows, slice(2, 5)).reshape(-1, 3)
     index = {part: i for i, part in enumerate(parts)}
-    points = {row[0]: np.full((len(parts), 2), np.nan) for row in rows}
-    for (one, part, *_), (x, y, visible) in zip(rows, values, strict=True):
+    points = {row.words[0]: np.full((len(parts), 2), np.nan) for row in rows}
+    for (line, (one, part, *_)), (x, y, visible) in zip(rows, values, strict=True):
         if part not in index:
-            raise errors.DataError(f"{path}: part {part} of image {one} is not in parts.txt")
+            raise errors.DataError(f"{path}, line {line}: part {part} is not in parts.txt")
         if visible:
             points[one][index[part]] = y, x
     return points

@@ -22,8 +22,8 @@ class Dataset:
         name: of the data set.
         keys: names of the images, relative to the data set.
         sizes: height, width, pixels, int32 [N, 2].
-        points: landmarks (y, x), original pixels; NaN where invisible or not
-            annotated, float32 [N, L, 2].
+        instances: all instances of each part (y, x), original pixels; NaN where
+            invisible or not annotated, float32 [N, L, M, 2].
         boxes: of the objects, (y0, x0, y1, x1), original pixels, as annotated: they
             may reach past the image; NaN where there is none, float32 [N, 4].
         crops: the part of each image to use, (y0, x0, y1, x1), integer edges of
@@ -32,27 +32,34 @@ class Dataset:
         splits: indices of the images in "train", "fit" and "test", maybe empty.
         eyes: the two landmarks whose distance normalises errors, or None.
         problems: the images that could not be used, and why.
-        ignored: how many files of a folder were passed over as no images.
         fingerprint: changes when the files or the options of the data set do.
+        notes: lines on what was left out on purpose.
         folder: where the prepared data lies.
     """
 
     name: str
     keys: list[str]
     sizes: np.ndarray
-    points: np.ndarray
+    instances: np.ndarray
     boxes: np.ndarray
     crops: np.ndarray
     landmark_names: tuple[str, ...]
     splits: dict[str, np.ndarray]
     eyes: tuple[int, int] | None
     problems: list[record.Problem]
-    ignored: int
     fingerprint: str
+    notes: tuple[str, ...]
     folder: pathlib.Path
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @functools.cached_property
+    def points(self) -> np.ndarray:
+        """Landmarks [N, L, 2]: of parts that occur once in an image; NaN of others."""
+        known = np.isfinite(self.instances).all(axis=-1)
+        first = np.take_along_axis(self.instances, known.argmax(-1)[..., None, None], axis=2)
+        return np.where(known.sum(-1, keepdims=True) == 1, first[:, :, 0], np.nan)
 
     def image(self, index: int) -> np.ndarray:
         """Read one original image, uint8 [H, W, 3]; safe in threads."""

@@ -23,7 +23,7 @@ class Table(NamedTuple):
     Attributes:
         keys: names [N].
         sizes: height, width, pixels, int32 [N, 2].
-        points: (y, x), pixels, NaN where unknown, float32 [N, L, 2].
+        instances: (y, x), pixels, NaN where unknown, float32 [N, L, M, 2].
         boxes: (y0, x0, y1, x1), pixels, NaN where there is none, float32 [N, 4].
         members: whether an image belongs to each of `record.SPLITS`, bool [N, 3].
         problems: name and reason of images that could not be used [Q, 2].
@@ -31,7 +31,7 @@ class Table(NamedTuple):
 
     keys: np.ndarray
     sizes: np.ndarray
-    points: np.ndarray
+    instances: np.ndarray
     boxes: np.ndarray
     members: np.ndarray
     problems: np.ndarray
@@ -39,7 +39,7 @@ class Table(NamedTuple):
 
 def prepare(
     records: Sequence[record.Record],
-    landmarks: int,
+    marks: tuple[int, int],
     folder: pathlib.Path,
     progress: Progress | None,
     label: str,
@@ -48,7 +48,7 @@ def prepare(
 
     Args:
         records: what to load.
-        landmarks: L, points of a sample.
+        marks: L and M, the parts and how often each occurs at most.
         folder: an existing, empty one.
         progress: wraps the records, given their number and the label.
         label: what the progress is called.
@@ -58,12 +58,12 @@ def prepare(
     rows: list[tuple] = []
     problems: list[record.Problem] = []
     shown = progress(records, len(records), label) if progress else records
-    builder.write(folder, _examples(shown, rows, problems), landmarks)
-    keys, sizes, points, boxes, members = zip(*rows, strict=True) if rows else ((),) * 5
+    builder.write(folder, _examples(shown, rows, marks, problems), marks)
+    keys, sizes, instances, boxes, members = zip(*rows, strict=True) if rows else ((),) * 5
     table = Table(
         keys=np.array(keys, np.str_),
         sizes=np.array(sizes, np.int32).reshape(-1, 2),
-        points=np.array(points, np.float32).reshape(len(rows), landmarks, 2),
+        instances=np.array(instances, np.float32).reshape(len(rows), *marks, 2),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         members=np.array(members, bool).reshape(-1, len(record.SPLITS)),
         problems=np.array(problems, np.str_).reshape(-1, 2),
@@ -78,13 +78,16 @@ def load_table(folder: pathlib.Path) -> Table:
 
 
 def _examples(
-    records: Iterable[record.Record], rows: list[tuple], problems: list[record.Problem]
+    records: Iterable[record.Record],
+    rows: list[tuple],
+    marks: tuple[int, int],
+    problems: list[record.Problem],
 ) -> Iterator[dict]:
     for one in records:
         try:
             sample = one.load()
             size = images.decode(sample.data).shape[:2]
-            _check(size, sample.box)
+            check_usable(size, sample.box)
         except OSError as error:
             problems.append(record.Problem(one.key, error.strerror or str(error)))
             continue
@@ -92,16 +95,26 @@ def _examples(
             problems.append(record.Problem(one.key, str(error)))
             continue
         members = [split in one.splits for split in record.SPLITS]
-        rows.append((one.key, size, sample.points, sample.box, members))
+        points = sample.points.reshape(*marks, 2).astype(np.float32)
+        rows.append((one.key, size, points, sample.box, members))
         yield {
             "key": one.key.encode(errors="surrogateescape"),  # A file's name may be any bytes.
             "image": sample.data,
-            "points": sample.points.astype(np.float32),
+            "points": points,
             "box": sample.box.astype(np.float32),
         }
 
 
-def _check(size: tuple[int, int], box: np.ndarray) -> None:
+def check_usable(size: tuple[int, int], box: np.ndarray) -> None:
+    """Refuse an image that shows no object.
+
+    Args:
+        size: height and width, pixels.
+        box: of the object, (y0, x0, y1, x1), pixels, or NaN [4].
+
+    Raises:
+        errors.DataError: it is a strip, or the box does not meet it.
+    """
     if max(size) > MAX_ASPECT * min(size):
         raise errors.DataError(f"{size[0]} x {size[1]}: longer than {MAX_ASPECT} to 1")
     seen = np.minimum(box[2:], np.array(size) - 0.5) - np.maximum(box[:2], -0.5)

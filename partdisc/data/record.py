@@ -1,15 +1,21 @@
 """What a data set is before it is prepared: records to load, and what is wrong with it."""
 
+import io
+import math
 import os
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from partdisc import errors
+from partdisc import errors, images
 
 SPLITS = ("train", "fit", "test")
+
+# Files that are images; the ending is compared in lower case.
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class Problem(NamedTuple):
@@ -24,7 +30,8 @@ class Sample(NamedTuple):
 
     Attributes:
         data: the bytes of an image file.
-        points: (y, x), pixels; NaN where invisible or not annotated [L, 2].
+        points: (y, x), pixels; NaN where invisible or not annotated; all instances of
+            each part [L, M, 2], or [L, 2] where a part occurs once.
         box: of the object, (y0, x0, y1, x1), pixels; NaN where there is none [4].
     """
 
@@ -59,7 +66,8 @@ class Listing(NamedTuple):
         landmark_names: L names.
         eyes: the two landmarks whose distance normalises errors, or None.
         sources: the list files that were read.
-        ignored: how many files were passed over as no images.
+        instances: M, how often a part occurs in an image at most.
+        notes: lines on what was left out on purpose.
     """
 
     records: Sequence[Record]
@@ -67,7 +75,8 @@ class Listing(NamedTuple):
     landmark_names: tuple[str, ...] = ()
     eyes: tuple[int, int] | None = None
     sources: tuple[pathlib.Path, ...] = ()
-    ignored: int = 0
+    instances: int = 1
+    notes: tuple[str, ...] = ()
 
 
 def file_record(
@@ -85,7 +94,7 @@ def file_record(
         key: path of the file below it.
         stat: of the file.
         splits: it belongs to.
-        points: (y, x), pixels [L, 2].
+        points: (y, x), pixels [L, 2] or [L, M, 2].
         box: (y0, x0, y1, x1), pixels [4], or None.
     """
     box = np.full(4, np.nan) if box is None else box
@@ -94,6 +103,22 @@ def file_record(
         return Sample((folder / key).read_bytes(), points, box)
 
     return Record(key, splits, (stat.st_size, stat.st_mtime_ns), load)
+
+
+def mirrored(one: Record) -> Record:
+    """Make the mirror image of a record, for training alone: it has no points."""
+
+    def load() -> Sample:
+        sample = one.load()
+        picture = images.decode(sample.data)
+        file = io.BytesIO()
+        Image.fromarray(picture[:, ::-1]).save(file, "PNG")
+        y0, x0, y1, x1 = sample.box
+        width = picture.shape[1]
+        box = np.array([y0, width - 1 - x1, y1, width - 1 - x0])
+        return Sample(file.getvalue(), np.full_like(sample.points, np.nan), box)
+
+    return Record(f"{one.key} mirrored", ("train",), (*one.stamp, 1), load)
 
 
 def find_files(folder: pathlib.Path) -> dict[str, os.stat_result]:
@@ -118,26 +143,40 @@ def find_files(folder: pathlib.Path) -> dict[str, os.stat_result]:
     return dict(sorted(found.items()))
 
 
-def read_rows(path: pathlib.Path, columns: int, skip: int = 0) -> list[list[str]]:
+class Row(NamedTuple):
+    """One row of a list file: where it stands, from 1, and its words."""
+
+    line: int
+    words: list[str]
+
+
+def read_rows(path: pathlib.Path, columns: int, *, skip: int = 0, unique: int = 1) -> list[Row]:
     """Read the rows of a list file: words separated by blanks, empty lines left out.
 
     Args:
         path: of the file.
         columns: that every row must have.
         skip: lines at the head that are no rows.
+        unique: how many of its first words name a row.
 
     Raises:
-        errors.DataError: the file is absent or a row has another number of columns.
+        errors.DataError: the file is absent, a row has another number of columns, or
+            two rows have the same name; says which line.
     """
-    rows = []
+    rows, seen = [], {}
     for number, line in enumerate(_read_lines(path)[skip:], skip + 1):
-        row = line.split()
-        if len(row) not in (0, columns):
+        words = line.split()
+        if len(words) not in (0, columns):
             raise errors.DataError(
-                f"{path}, line {number}: {len(row)} columns instead of {columns}"
+                f"{path}, line {number}: {len(words)} columns instead of {columns}"
             )
-        if row:
-            rows.append(row)
+        if words:
+            first = seen.setdefault(tuple(words[:unique]), number)
+            if first != number:
+                raise errors.DataError(
+                    f"{path}, line {number}: '{' '.join(words[:unique])}' is in line {first} too"
+                )
+            rows.append(Row(number, words))
     return rows
 
 
@@ -154,13 +193,33 @@ def _read_lines(path: pathlib.Path) -> list[str]:
         raise errors.DataError(f"{path}: {reason}") from None
 
 
-def to_numbers(path: pathlib.Path, rows: list[list[str]]) -> np.ndarray:
-    """Turn words of a list file into numbers, float64 [rows, columns].
+def to_numbers(path: pathlib.Path, rows: list[Row], columns: slice) -> np.ndarray:
+    """Turn words of rows into numbers, float64 [rows, columns].
+
+    Args:
+        path: of the file.
+        rows: of it.
+        columns: of the words.
 
     Raises:
-        errors.DataError: a word is no number; names the file and the word.
+        errors.DataError: a word is no finite number; says which line and word.
     """
     try:
-        return np.array(rows, np.float64)
-    except ValueError as error:
-        raise errors.DataError(f"{path}: {error}") from None
+        values = np.array([row.words[columns] for row in rows], np.float64)
+    except ValueError:
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
+        for row in rows:
+            for word in row.words[columns]:
+                if not _is_number(word):
+                    raise errors.DataError(
+                        f"{path}, line {row.line}: '{word}' is no finite number"
+                    )
+    return values
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False

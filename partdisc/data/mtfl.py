@@ -1,0 +1,46 @@
+"""MTFL (Zhang et al., ECCV 2014): faces from the web, not aligned, in its official layout.
+
+    training.txt, testing.txt   path, x1 ... x5, y1 ... y5, gender, smile, glasses, pose
+    lfw_5590/, net_7876/        the images of training.txt
+    AFLW/                       those of testing.txt, the AFLW test set of the literature
+
+Paths are written with a backslash, and coordinates count from 1.
+"""
+
+import pathlib
+
+from partdisc.data import record
+from partdisc.data.celeba import EYES, NAMES
+
+_COLUMNS = 1 + 2 * len(NAMES) + 4
+
+
+def read(root: pathlib.Path) -> record.Listing:
+    """Read the lists of MTFL: train and fit are training.txt, test is testing.txt.
+
+    Images in neither list are passed over: the official 10,000 + 2,995 are a part of
+    the folders.
+
+    Args:
+        root: the folder of the layout above.
+
+    Raises:
+        errors.DataError: a list or the folder is absent or malformed.
+    """
+    files = record.find_files(root)
+    records, problems = [], []
+    sources = (root / "training.txt", root / "testing.txt")
+    for path, splits in zip(sources, (("train", "fit"), ("test",)), strict=True):
+        rows = record.read_rows(path, _COLUMNS)
+        values = record.to_numbers(path, rows, slice(1, 1 + 2 * len(NAMES)))
+        # x1 ... x5, y1 ... y5, from 1, to (y, x) from 0.
+        points = values.reshape(-1, 2, len(NAMES)).swapaxes(1, 2)[:, :, ::-1] - 1
+        for row, marks in zip(rows, points, strict=True):
+            key = row.words[0].replace("\\", "/")
+            if key in files:
+                records.append(record.file_record(root, key, files[key], splits, marks))
+            else:
+                problems.append(record.Problem(key, f"in {path.name}, but no such file"))
+    others = sum(key.lower().endswith(record.ENDINGS) for key in files) - len(records)
+    notes = (f"{others} images are in neither list",) if others else ()
+    return record.Listing(records, problems, NAMES, EYES, sources, notes=notes)

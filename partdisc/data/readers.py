@@ -1,0 +1,75 @@
+"""From the `data` section of a configuration to the listing of its data set."""
+
+import os
+import pathlib
+from typing import Any
+
+from partdisc import errors
+from partdisc.data import celeba, coco, cub, folder, mtfl, record, shapes, vehicle_part
+
+# Of each set, the folder below PARTDISC_DATA where `data.root` does not name one.
+_FOLDERS = {
+    "celeba": "celeba",
+    "celeba_wild": "celeba",
+    "mtfl": "MTFL",
+    "cub": "CUB_200_2011",
+    "vehicle_part": "VehiclePart",
+    "coco": None,
+    "folder": None,
+}
+NAMES = (*_FOLDERS, "shapes")
+SPLITS = celeba.WILD_SPLITS
+_SPLITS_OF = {"celeba": celeba.SPLITS, "celeba_wild": SPLITS}
+
+
+def read(config: Any, seed: int) -> record.Listing:
+    """Read the lists of the data set that a configuration names.
+
+    Args:
+        config: its `data` section.
+        seed: of the drawn shapes.
+
+    Raises:
+        errors.ConfigError: a value is none of those that the set knows.
+        errors.DataError: files are absent or malformed.
+    """
+    name = config.name
+    if name not in NAMES:
+        raise errors.ConfigError(f"data.name is {name!r}; allowed: {', '.join(NAMES)}")
+    choices = _SPLITS_OF.get(name, ("official",))
+    if config.splits not in choices:
+        raise errors.ConfigError(
+            f"data.splits is {config.splits!r}; allowed for {name}: {', '.join(choices)}"
+        )
+    if name == "shapes":
+        counts = {split: getattr(config, f"shapes_{split}") for split in record.SPLITS}
+        return shapes.read(counts, config.shapes_size, seed)
+    root = _root(name, config.root)
+    match name:
+        case "celeba" | "celeba_wild":
+            return celeba.read(root, config.splits, wild=name == "celeba_wild")
+        case "mtfl":
+            return mtfl.read(root)
+        case "cub":
+            return cub.read(root, config.category)
+        case "vehicle_part":
+            return vehicle_part.read(root, config.category)
+        case "coco":
+            return coco.read(
+                root, config.coco_train, config.coco_test, category=config.category,
+                split_polygons=config.split_polygons, cropped=config.crop_margin >= 0,
+            )
+    return folder.read(root)
+
+
+def _root(name: str, root: str) -> pathlib.Path:
+    if root:
+        return pathlib.Path(root).expanduser()
+    if _FOLDERS[name] is None:
+        raise errors.DataError("data.root is empty: it must name the folder of images")
+    if not os.environ.get("PARTDISC_DATA"):
+        raise errors.DataError(
+            f"data.root is empty and the environment variable PARTDISC_DATA is not set: "
+            f"one must say where {name} is"
+        )
+    return pathlib.Path(os.environ["PARTDISC_DATA"]) / _FOLDERS[name]

@@ -1,0 +1,137 @@
+"""VehiclePart (Wang et al. 2017): semantic parts of PASCAL3D+ vehicles, in its authors' layout.
+
+    file_list/train_list/car_train.txt, file_list/test_list/car_test.txt
+                                            name, number of the object in the image, from 1
+    Images/car_imagenet/<name>.JPEG         PASCAL3D+
+    Annotations/car_imagenet/<name>.mat     PASCAL3D+, record.objects(i).bbox: x0 y0 x1 y1
+    car_imagenet/transfered/<name>.mat      anno{i, 2}{part}: a row an instance of the part:
+                                            its box in the resized crop (4 numbers), in the
+                                            image (4) and the number of the part (1)
+
+Everything counts from 1, and boxes end with their last pixel. The folders of the three
+sources may lie together or each in one of its own below the root.
+"""
+
+import pathlib
+
+import numpy as np
+
+from partdisc import errors
+from partdisc.data import record
+
+CATEGORIES = ("aeroplane", "bicycle", "bus", "car", "motorbike", "train")
+_ROW = 9
+
+
+def read(root: pathlib.Path, category: str) -> record.Listing:
+    """Read a category of VehiclePart: train and fit are its train list, test its test list.
+
+    A record is an object, named name#number; its crop is for `data.crop_margin`.
+
+    Args:
+        root: the folder of the layout above.
+        category: one of `CATEGORIES`.
+
+    Raises:
+        errors.ConfigError: the category is unknown.
+        errors.DataError: a list or folder is absent or malformed, or files disagree on
+            the number of parts.
+    """
+    if category not in CATEGORIES:
+        raise errors.ConfigError(
+            f"config.data.category is {category!r}; allowed: {', '.join(CATEGORIES)}"
+        )
+    lists = _find(root, "file_list")
+    folder = _find(root, f"Images/{category}_imagenet")
+    boxes = _find(root, f"Annotations/{category}_imagenet")
+    parts = _find(root, f"{category}_imagenet/transfered")
+    files = record.find_files(folder)
+    found: list[tuple] = []
+    problems: list[record.Problem] = []
+    sources = tuple(lists / f"{one}_list" / f"{category}_{one}.txt" for one in ("train", "test"))
+    count = most = 0
+    for path, splits in zip(sources, (("train", "fit"), ("test",)), strict=True):
+        for row in record.read_rows(path, 2, unique=2):
+            name, number = row.words
+            key = f"{name}#{number}"
+            file = f"{name}.JPEG"
+            if file not in files:
+                problems.append(record.Problem(key, f"in {path.name}, but {file} is absent"))
+                continue
+            try:
+                box = _object_box(boxes / f"{name}.mat", number)
+                points = _part_points(parts / f"{name}.mat", number)
+            except errors.DataError as error:
+                problems.append(record.Problem(key, str(error)))
+                continue
+            if count and len(points) != count:
+                raise errors.DataError(
+                    f"{parts / f'{name}.mat'}: {len(points)} parts instead of {count}"
+                )
+            count = len(points)
+            most = max([most, *map(len, points)])
+            stamp = tuple((one / f"{name}.mat").stat().st_mtime_ns for one in (boxes, parts))
+            found.append((key, file, splits, points, box, stamp))
+    records = []
+    for key, file, splits, points, box, stamp in found:
+        one = record.file_record(folder, file, files[file], splits, _padded(points, most), box)
+        records.append(one._replace(key=key, stamp=(*one.stamp, *stamp)))
+    names = tuple(f"part {i}" for i in range(1, count + 1))
+    return record.Listing(records, problems, names, None, sources, instances=max(most, 1))
+
+
+def _find(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Find a folder in the root or in a folder of it."""
+    places = [root / name, *sorted(root.glob(f"*/{name}"))]
+    return next((place for place in places if place.is_dir()), places[0])
+
+
+def _load(path: pathlib.Path, variable: str) -> np.ndarray:
+    from scipy import io
+
+    try:
+        content = io.loadmat(path)
+    except FileNotFoundError:
+        raise errors.DataError(f"{path}: no such file") from None
+    except Exception as error:  # SciPy's reader raises nearly anything on damaged bytes.
+        raise errors.DataError(f"{path}: not a MATLAB file: {error}") from None
+    if variable not in content:
+        raise errors.DataError(f"{path}: has no variable '{variable}'")
+    return content[variable]
+
+
+def _object_box(path: pathlib.Path, number: str) -> np.ndarray:
+    """Return the box (y0, x0, y1, x1) [4] of an object of a PASCAL3D+ annotation."""
+    try:
+        box = _load(path, "record")["objects"][0, 0]["bbox"][0, int(number) - 1]
+        x0, y0, x1, y1 = np.asarray(box, np.float64).ravel()
+    except (IndexError, ValueError, TypeError, KeyError):
+        raise errors.DataError(f"{path}: no record.objects({number}).bbox") from None
+    # From the outer edge of the first pixel to that of the last.
+    return np.array([y0 - 1.5, x0 - 1.5, y1 - 0.5, x1 - 0.5])
+
+
+def _part_points(path: pathlib.Path, number: str) -> list[np.ndarray]:
+    """Return the centres (y, x) [M, 2] of the instances of each part of an object."""
+    try:
+        cells = _load(path, "anno")[int(number) - 1, 1][:, 0]
+        rows = [np.asarray(cell, np.float64) for cell in cells]
+    except (IndexError, ValueError, TypeError):
+        raise errors.DataError(f"{path}: no anno{{{number}, 2}} of parts") from None
+    points = []
+    for part, one in enumerate(rows, 1):
+        if one.size and (one.ndim != 2 or one.shape[1] != _ROW or not np.isfinite(one).all()):
+            raise errors.DataError(
+                f"{path}: part {part} of object {number} is {one.shape}, not rows of {_ROW} numbers"
+            )
+        one = one.reshape(-1, _ROW)
+        points.append((one[:, [5, 4]] + one[:, [7, 6]]) / 2 - 1)
+    return points
+
+
+def _padded(points: list[np.ndarray], most: int) -> np.ndarray:
+    """Return the points [L, M, 2], NaN where a part has fewer than M instances."""
+    padded = np.full((len(points), most, 2), np.nan)
+    for row, here in zip(padded, points, strict=True):
+        row[: len(here)] = here
+    return padded
