@@ -20,8 +20,12 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of all that the run makes; by default runs/<name of the config>."
 )
 _MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "evaluate", "check"],
-    "train: all stages, then evaluate; evaluate: what was trained; check: config and data only.",
+    "mode", "train", ["train", "evaluate", "check", "score"],
+    "train: all stages, then evaluate; evaluate: what was trained; check: examine the data; "
+    "score: score the predictions of another program.",
+)
+_PREDICTIONS = flags.DEFINE_string(
+    "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
 )
 
 
@@ -53,15 +57,15 @@ def _name(argv: list[str]) -> str:
     return "-".join([pathlib.Path(path).stem, *re.findall(r"\w+", argument)])
 
 
-def main(argv: list[str]) -> None:
-    """Run what the flags ask for."""
+def main(argv: list[str]) -> int:
+    """Run what the flags ask for; return the exit status."""
     if len(argv) > 1:
         raise ConfigError(f"'{argv[1]}' is not a flag; options begin with --")
     logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
     from partdisc import experiment
 
     workdir = _WORKDIR.value or os.path.join("runs", _name(sys.argv))
-    experiment.run(_CONFIG.value, workdir, _MODE.value)
+    return experiment.run(_CONFIG.value, workdir, _MODE.value, _PREDICTIONS.value)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,14 @@ class Inputs(NamedTuple):
     Attributes:
       dataset: the images and their annotation.
       backbone: the network.
-      weights: its weights.
+      weights: its weights; None where only the predictions of others are scored.
       geometry: how each image becomes the network's input.
       key: names all that the features depend on.
     """
 
     dataset: Dataset
     backbone: Backbone
-    weights: Weights
+    weights: Weights | None
     geometry: images.Geometry
     key: str
 
@@ -58,11 +58,14 @@ class Start(NamedTuple):
     key: str
 
 
-def open_inputs(config: Any, workdir: Workdir) -> Inputs:
-    """Open the data set and the weights, and say what was found.
+def open_data(config: Any, workdir: Workdir) -> Inputs:
+    """Open the data set alone, and say what was found.
+
+    Returns:
+      The inputs, without weights and key.
 
     Raises:
-      errors.PartdiscError: a file is absent or unusable, or there are too few images.
+      errors.PartdiscError: a file is absent or unusable, or a split is empty.
     """
     network = backbone(config.backbone.name, config.backbone.layer)
     dataset = open_dataset(
@@ -71,14 +74,30 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
         seed=config.seed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
     )
-    weights = load_weights(network, config.backbone.weights, seed=config.seed)
     geometry = images.geometry(
         dataset.sizes, dataset.crops, config.data.short_side, network.stride,
         config.data.max_aspect,
     )
-    _describe(dataset, network, weights)
-    _check_enough(config, dataset, geometry, network)
+    _describe(dataset)
+    _check_splits(config, dataset)
     _check_protocols(config, dataset)
+    return Inputs(dataset, network, None, geometry, "")
+
+
+def open_inputs(config: Any, workdir: Workdir) -> Inputs:
+    """Open the data set and the weights, and say what was found.
+
+    Raises:
+      errors.PartdiscError: a file is absent or unusable, or there are too few images.
+    """
+    inputs = open_data(config, workdir)
+    dataset, network, geometry = inputs.dataset, inputs.backbone, inputs.geometry
+    weights = load_weights(network, config.backbone.weights, seed=config.seed)
+    say(
+        f"backbone: {network.name} {network.layer}, {network.channels} channels, stride "
+        f"{network.stride}, receptive field {network.receptive_field} pixels; {weights.origin}"
+    )
+    _check_enough(config, dataset, geometry, network)
     key = digest(
         dataset.fingerprint, weights.digest, weights.preprocessing, network.name, network.layer,
         geometry.working,
@@ -95,7 +114,7 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
             "weights": weights.origin,
         },
     )
-    return Inputs(dataset, network, weights, geometry, key)
+    return inputs._replace(weights=weights, key=key)
 
 
 def _check_protocols(config: Any, dataset: Dataset) -> None:
@@ -113,7 +132,7 @@ def _check_protocols(config: Any, dataset: Dataset) -> None:
                 )
 
 
-def _describe(dataset: Dataset, network: Backbone, weights: Weights) -> None:
+def _describe(dataset: Dataset) -> None:
     counts = ", ".join(f"{len(index)} {name}" for name, index in dataset.splits.items())
     say(f"data: {dataset.name}, {len(dataset)} images ({counts})")
     for note in dataset.notes:
@@ -124,10 +143,16 @@ def _describe(dataset: Dataset, network: Backbone, weights: Weights) -> None:
         say(f"  and {len(dataset.problems) - 10} more, listed in data.json")
     if dataset.problems:
         say(f"  {len(dataset.problems)} images skipped in all")
-    say(
-        f"backbone: {network.name} {network.layer}, {network.channels} channels, stride "
-        f"{network.stride}, receptive field {network.receptive_field} pixels; {weights.origin}"
-    )
+
+
+def _check_splits(config: Any, dataset: Dataset) -> None:
+    """Refuse a labelled set with nothing to fit or to test on."""
+    for split in ("fit", "test"):
+        if len(dataset.landmark_names) and not len(dataset.splits[split]):
+            raise DataError(
+                f"data: the split '{split}' of {dataset.name} has no images here "
+                f"(config.data.splits is '{config.data.splits}')"
+            )
 
 
 def _check_enough(
@@ -151,12 +176,6 @@ def _check_enough(
             f"{vectors // 2}, or raise config.clusters.cells_per_image "
             f"({config.clusters.cells_per_image} of {int(cells.max())} cells)"
         )
-    for split in ("fit", "test"):
-        if len(dataset.landmark_names) and not len(dataset.splits[split]):
-            raise DataError(
-                f"data: the split '{split}' of {dataset.name} has no images here "
-                f"(config.data.splits is '{config.data.splits}')"
-            )
 
 
 def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:

@@ -330,11 +330,53 @@ def test_odd_images_in_a_folder(run, tmp_path):
     )
 
 
+def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
+    """The run's own detections as another program's: what the run said of them comes back."""
+    ended = run(*DEMO, "--mode=score", f"--workdir={tmp_path / 'run'}", "--config.seed=0",
+                f"--predictions={whole[0] / 'detections.jsonl'}")
+    # They are of test images alone, and channels are chosen on fit images.
+    one_line(ended, "detections.jsonl", "no prediction for any of the 8 fit images")
+    names = json.loads((whole[0] / "data.json").read_text())["landmarks"]
+    rows = [
+        {"image": f"{split}/{number:06d}.jpg", "part": name, "y": 9 * i + number, "x": 5 * i + 2 * number}
+        for number, split in enumerate(["test"] * 5 + ["fit"] * 8) for i, name in enumerate(names)
+    ]
+    del rows[1], rows[-3]
+    path = tmp_path / "points.json"
+    path.write_text(json.dumps(rows))
+    ended = run(*DEMO, "--mode=score", f"--predictions={path}", f"--workdir={tmp_path / 'run'}")
+    assert ended.returncode == 0, ended.stderr
+    assert "predictions" in ended.stdout and "mean shape" in ended.stdout
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert scores["predictions"]["n_test"] == 5 and scores["predictions"]["nme_peak"] > 0
+    assert set(scores["channels"]) == set(names)
+    assert list(scores["predictions"]["regression"]) == ["default", "cub_box"]
+    one_line(run(*DEMO, "--mode=score", f"--workdir={tmp_path / 'run'}"), "--predictions=FILE")
+
+
 def test_check_computes_nothing(run, tmp_path):
     ended = run(*DEMO, "--mode=check", f"--workdir={tmp_path / 'run'}")
     assert ended.returncode == 0, ended.stderr
-    assert "in order" in ended.stdout
+    assert "in order" in ended.stdout and "examination of the data" in ended.stdout
+    assert json.loads((tmp_path / "run" / "check.json").read_text())["worst"] == "ok"
     assert not (tmp_path / "run" / "features.npy").exists()
+
+
+def test_check_says_by_its_status_how_bad_it_is(run, tmp_path):
+    folder = photos(tmp_path / "photos", 8)
+    (folder / "twice.png").write_bytes((folder / "3.png").read_bytes())
+    arguments = (
+        f"--config=configs/folder.py:{folder}", *FOLDER, "--mode=check",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    ended = run(*arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert "1, such as 3.png = twice.png" in ended.stdout
+    for number in range(6):
+        (folder / f"{number}.png").write_bytes(b"x")
+    ended = run(*arguments)
+    assert ended.returncode == 1 and "the data has errors" in ended.stdout
+    assert "0.png: not an image" in ended.stdout and "Traceback" not in ended.stderr
 
 
 def test_real_faces(real_data, real_weights, environment, tmp_path):

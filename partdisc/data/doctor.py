@@ -1,0 +1,216 @@
+"""Examine a data set: are all files there, sound, and what their lists say?"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from partdisc import errors, images
+from partdisc.data import readers, record
+from partdisc.data.preparation import check_usable
+
+Progress = Callable[[Iterable, int, str], Iterable]
+
+# From the mildest on; the last two change the exit status of a check.
+SEVERITIES = ("ok", "note", "warning", "error")
+
+# Official numbers of train, fit and test images by name and splits (category for
+# vehicle_part); of CelebA in the wild, as SCOPS reports them.
+OFFICIAL = {
+    ("celeba", "official"): (161_962, 19_000, 1_000),
+    ("celeba", "mafl"): (19_000, 19_000, 1_000),
+    ("celeba_wild", "official"): (161_962, 19_000, 1_000),
+    ("celeba_wild", "mafl"): (19_000, 19_000, 1_000),
+    ("celeba_wild", "scops"): (45_609, 5_379, 283),
+    ("mtfl", "official"): (10_000, 10_000, 2_995),
+    ("cub", "official"): (5_994, 5_994, 5_794),
+    ("vehicle_part", "aeroplane"): (849, 849, 824),
+    ("vehicle_part", "bicycle"): (373, 373, 407),
+    ("vehicle_part", "bus"): (517, 517, 498),
+    ("vehicle_part", "car"): (2_000, 2_000, 2_000),
+    ("vehicle_part", "motorbike"): (315, 315, 299),
+    ("vehicle_part", "train"): (495, 495, 479),
+}
+# Boxes and points may be rounded; one further out than this many pixels is outside.
+SLACK = 1.5
+
+
+class Finding(NamedTuple):
+    """One result of the examination.
+
+    Attributes:
+        severity: one of `SEVERITIES`.
+        what: was examined.
+        found: in words and figures.
+        names: of the images concerned.
+    """
+
+    severity: str
+    what: str
+    found: str
+    names: tuple[str, ...] = ()
+
+
+class _Seen(NamedTuple):
+    """What was seen of one image: its record, upright size, sample and hash of its content."""
+
+    one: record.Record
+    size: tuple[int, int]
+    points: np.ndarray
+    box: np.ndarray
+    content: bytes
+
+
+def examine(config: Any, *, seed: int, progress: Progress | None = None) -> list[Finding]:
+    """Examine every image and annotation of a data set.
+
+    Args:
+        config: the `data` section of the configuration.
+        seed: of the drawn shapes.
+        progress: wraps the records, given their number and a label.
+
+    Returns:
+        The findings, in the order of the examination.
+
+    Raises:
+        errors.ConfigError: a value is none of those that the set knows.
+        errors.DataError: the lists are absent or malformed.
+    """
+    listing = readers.read(config, seed)
+    records = listing.records
+    shown = progress(records, len(records), "examining") if progress else records
+    seen, broken = [], []
+    for one in shown:
+        try:
+            seen.append(_look(one, listing.instances))
+        except (OSError, errors.DataError) as error:
+            broken.append(record.Problem(one.key, getattr(error, "strerror", None) or str(error)))
+    return [
+        *_counts(config, listing),
+        *(Finding("note", "left out", note) for note in listing.notes),
+        _bad("listed, but unusable or absent", listing.problems, len(records), config),
+        _bad("unreadable images", broken, len(records), config),
+        _sizes(seen),
+        *_duplicates(seen),
+        *_annotation(listing, seen),
+    ]
+
+
+def worst(findings: list[Finding]) -> str:
+    """Return the gravest severity of findings, "ok" where there are none."""
+    return max((one.severity for one in findings), key=SEVERITIES.index, default="ok")
+
+
+def _look(one: record.Record, instances: int) -> _Seen:
+    sample = one.load()
+    size = images.decode(sample.data).shape[:2]
+    check_usable(size, sample.box)
+    points = sample.points.reshape(len(sample.points), instances, 2)
+    return _Seen(one, size, points, sample.box, hashlib.sha256(sample.data).digest())
+
+
+def _counts(config: Any, listing: record.Listing) -> list[Finding]:
+    counts = tuple(
+        sum(split in one.splits for one in listing.records) for split in record.SPLITS
+    )
+    text = ", ".join(f"{n:,} {split}" for n, split in zip(counts, record.SPLITS, strict=True))
+    kind = config.category if config.name == "vehicle_part" else config.splits
+    # One species is a part of the set on purpose.
+    partial = config.name == "cub" and config.category
+    official = None if partial else OFFICIAL.get((config.name, kind))
+    if official is None:
+        findings = [Finding("ok", "images of the splits", text)]
+    elif counts == official:
+        findings = [Finding("ok", "images of the splits", f"{text}: the official numbers")]
+    else:
+        numbers = ", ".join(f"{n:,}" for n in official)
+        findings = [Finding("warning", "images of the splits", f"{text}; official: {numbers}")]
+    if listing.landmark_names:
+        for split, count in zip(record.SPLITS, counts, strict=True):
+            if not count:
+                findings.append(Finding("error", "images of the splits", f"no {split} images"))
+    return findings
+
+
+def _bad(what: str, problems: list[record.Problem], sound: int, config: Any) -> Finding:
+    if not problems:
+        return Finding("ok", what, "none")
+    share = len(problems) / (len(problems) + sound)
+    severity = "error" if share > config.max_bad_fraction else "warning"
+    first = problems[0]
+    return Finding(
+        severity, what, f"{len(problems):,}, such as {first.name}: {first.reason}",
+        tuple(f"{one.name}: {one.reason}" for one in problems),
+    )
+
+
+def _sizes(seen: list[_Seen]) -> Finding:
+    if not seen:
+        return Finding("error", "sizes", "no image could be read")
+    sides = np.array([one.size for one in seen])
+    low, middle, high = (np.quantile(sides, q, axis=0).astype(int) for q in (0, 0.5, 1))
+    return Finding(
+        "ok", "sizes",
+        f"{low[0]} to {high[0]} x {low[1]} to {high[1]}, median {middle[0]} x {middle[1]} pixels",
+    )
+
+
+def _duplicates(seen: list[_Seen]) -> list[Finding]:
+    """Find files of the same content: in test and another split they leak."""
+    by_content: dict[bytes, list[record.Record]] = {}
+    for one in seen:
+        by_content.setdefault(one.content, []).append(one.one)
+    leaks, twice = [], []
+    for same in by_content.values():
+        # Several objects of one image are one file.
+        names = {one.key.rpartition("#")[0] or one.key: one for one in same}
+        in_test = ["test" in one.splits for one in same]
+        text = " = ".join(one.key for one in same)
+        if any(in_test) and not all(in_test):
+            leaks.append(text)
+        elif len(names) > 1:
+            twice.append(text)
+    return [
+        _named("error", "the same image in test and another split", leaks),
+        _named("warning", "the same image twice", twice),
+    ]
+
+
+def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
+    if not listing.landmark_names:
+        return []
+    points_out, boxes_out, boxless, empty = [], [], [], []
+    annotated = np.zeros(len(listing.landmark_names), int)
+    for one in seen:
+        limit = np.array(one.size) - 0.5
+        known = np.isfinite(one.points).all(-1)
+        annotated += known.any(-1)
+        outside = (one.points < -0.5 - SLACK) | (one.points > limit + SLACK)
+        if (outside.any(-1) & known).any():
+            points_out.append(one.one.key)
+        if np.isfinite(one.box).all():
+            if (one.box[:2] < -0.5 - SLACK).any() or (one.box[2:] > limit + SLACK).any():
+                boxes_out.append(one.one.key)
+        else:
+            boxless.append(one.one.key)
+        if one.one.splits != ("train",) and not known.any():
+            empty.append(one.one.key)
+    never = [
+        name for name, count in zip(listing.landmark_names, annotated, strict=True) if not count
+    ]
+    findings = [
+        _named("warning", "images with landmarks outside", points_out),
+        _named("warning", "fit and test images without any landmark", empty),
+        _named("warning", "landmarks that no image shows", never),
+    ]
+    if len(boxless) < len(seen):
+        findings.append(_named("note", "images with boxes that reach outside", boxes_out))
+        findings.append(_named("warning", "images without a box", boxless))
+    return findings
+
+
+def _named(severity: str, what: str, names: list[str]) -> Finding:
+    if not names:
+        return Finding("ok", what, "none")
+    return Finding(severity, what, f"{len(names):,}, such as {names[0]}", tuple(names))

@@ -1,0 +1,120 @@
+"""Print the figures of results.json as tables."""
+
+from typing import Any
+
+import numpy as np
+
+from partdisc.progress import say, table
+
+# Heading of a column of the main table, and where its figure lies.
+_COLUMNS = {
+    "mAP IoU {iou}": "map_iou",
+    "mAP IoU {iou}, vsp": "map_vsp",
+    "mAP@{t} box": "map_l2_box",
+    "mAP@{t} short side": "map_l2_short_side",
+    "PCK@{t} box": "pck_box",
+    "PCK@{t} short side": "pck_short_side",
+    "NME peak": "nme_peak",
+    "NME mean": "nme_mean",
+}
+
+
+def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
+    """Print the rows of some layers beside the baselines.
+
+    Args:
+      results: as results.json holds them.
+      layers: the keys of `results` that are rows; the last one is described in the title.
+    """
+    say("")
+    if not results["baselines"]:
+        _print_label_free(results, layers)
+        return
+    protocol, last = results["protocol"], results[layers[-1]]
+    keys = [
+        (heading.format(t=protocol["threshold"], iou=protocol["iou"]), key)
+        for heading, key in _COLUMNS.items()
+        if np.isfinite(last.get(key, np.nan))
+    ]
+    rows = [
+        [name, *(f"{results[name][key]:.{2 if 'nme' in key else 1}f}" for _, key in keys)]
+        for name in layers
+    ]
+    for name, figures in results["baselines"].items():
+        rows.append([
+            name.replace("_", " "),
+            *(f"{figures['nme']:.2f}" if key == "nme_peak" else "-" for _, key in keys),
+        ])
+    title = (
+        f"{_subject(results)}: {last['n_fit']} fit, "
+        f"{last['n_test']} test images; %; mAP and PCK: higher is better, NME: lower; "
+        f"protocol {protocol['regression']} / {protocol['detection']}, "
+        f"channels chosen on {protocol['channel_selection']}"
+    )
+    table(title, ["", *(heading for heading, _ in keys)], rows)
+    if len(last["regression"]) > 1:
+        say("")
+        _print_protocols(results, layers)
+    aligned = [name for name in layers if results[name].get("alignment")]
+    if aligned:
+        say("")
+        table(
+            "alignment of pools on fit images: mean landmark distance / normaliser",
+            ["", "before", "after", "oracle", "improved", "identity", "inliers", "matches"],
+            [_alignment_row(name, results[name]["alignment"]) for name in aligned],
+        )
+
+
+def _subject(results: dict[str, Any]) -> str:
+    """Name the data, and the features where there are any."""
+    remark = " (random backbone weights)" if results["random_weights"] else ""
+    return f"{results['data']}{results['backbone'] and ', '}{results['backbone']}{remark}"
+
+
+def _print_label_free(results: dict[str, Any], layers: tuple[str, ...]) -> None:
+    table(
+        f"{_subject(results)}: no landmarks, label-free figures",
+        ["", "agreement of aligned images", "cells that are background", "parts in use"],
+        [
+            [name, *(f"{100 * results[name]['label_free'][key]:.1f} %" for key in
+                     ("agreement", "background_argmax", "channels_in_use"))]
+            for name in layers
+        ],
+    )
+
+
+def _print_protocols(results: dict[str, Any], layers: tuple[str, ...]) -> None:
+    """Print the errors of the same predictions by every protocol, and of the mean shape."""
+    last = results[layers[-1]]["regression"]
+    still = results["baselines"]["mean_shape"]["regression"]
+    columns = [
+        (name, kind)
+        for name in layers
+        for kind in ("nme_peak", "nme_mean")
+        if kind in next(iter(results[name]["regression"].values()))
+    ]
+    table(
+        "landmark regression by protocol, %; these differ in what counts as 100 %",
+        [
+            "", *(f"{name} {kind.removeprefix('nme_')}" for name, kind in columns),
+            "same pixel", "fit", "test",
+        ],
+        [
+            [
+                protocol,
+                *(f"{results[name]['regression'][protocol][kind]:.2f}" for name, kind in columns),
+                f"{still[protocol]:.2f}",
+                *(str(last[protocol][count]) for count in ("n_fit", "n_test")),
+            ]
+            for protocol in last
+        ],
+    )
+
+
+def _alignment_row(name: str, quality: dict[str, float]) -> list[str]:
+    return [
+        name,
+        *(f"{quality[key]:.3f}" for key in ("before", "after", "oracle")),
+        *(f"{100 * quality[key]:.0f} %" for key in ("improved", "identity_share")),
+        *(f"{quality[key]:.0f}" for key in ("inliers", "matches")),
+    ]

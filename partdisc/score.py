@@ -1,0 +1,72 @@
+"""Score the predictions of any program by the same protocols: `--mode=score`."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from partdisc import evaluate, stages
+from partdisc.errors import ConfigError, DataError
+from partdisc.evaluate_regression import Predictions, baselines
+from partdisc.predictions import read_points
+from partdisc.progress import say
+from partdisc.results_table import print_results
+from partdisc.workdir import Workdir, write_json
+
+
+def score(config: Any, workdir: Workdir, path: str) -> None:
+    """Score a file of predictions on the fit and test images of the config's data set.
+
+    Writes scores.json, as results.json but with the row `predictions`.
+
+    Args:
+      config: the whole config, valid.
+      workdir: of the run.
+      path: of the predictions, as `predictions.read_points` reads them.
+
+    Raises:
+      errors.PartdiscError: data or predictions are absent or unusable, or lack an image.
+    """
+    if not path:
+        raise ConfigError("--mode=score needs --predictions=FILE.csv, .json or .jsonl")
+    inputs = stages.open_data(config, workdir)
+    dataset = inputs.dataset
+    if not dataset.landmark_names:
+        raise DataError(f"data: {dataset.name} has no landmarks to score predictions on")
+    found = read_points(pathlib.Path(path), dataset.keys)
+    say(
+        f"predictions: {found.rows} points of {len(found.parts)} parts, at most "
+        f"{found.scores.shape[2]} of a part in an image"
+    )
+    split = {}
+    for name in ("fit", "test"):
+        index = dataset.splits[name]
+        points, scores = found.points[index], found.scores[index]
+        silent = int((~np.isfinite(scores)).all(axis=(1, 2)).sum())
+        if silent == len(index):
+            raise DataError(f"{path}: no prediction for any of the {silent} {name} images")
+        if silent:
+            say(f"  {silent} of {len(index)} {name} images have no prediction")
+        split[name] = Predictions(points, scores, np.where(
+            np.isfinite(scores[:, :, :1]), points[:, :, 0], np.nan
+        ))
+    figures, channels = evaluate.score(config, inputs, split["fit"], split["test"])
+    for one in (figures, *figures["regression"].values()):
+        del one["nme_mean"]  # A point has no other mean than itself.
+    results = {
+        "protocol": evaluate.protocol(config),
+        "data": dataset.name,
+        "backbone": "",
+        "random_weights": False,
+        "file": path,
+        "predictions": figures,
+        "baselines": baselines(config, inputs),
+        "channels": {
+            name: found.parts[channel]
+            for name, channel in zip(dataset.landmark_names, channels, strict=True)
+        },
+    }
+    write_json(workdir.path / "scores.json", results)
+    print_results(results, ("predictions",))
+    say("")
+    say(f"figures     {workdir.path / 'scores.json'}")
