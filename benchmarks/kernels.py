@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks import reference
 from partdisc import matching, pools, pseudo_gt, training
+from partdisc.alignment import align_pairs
 from partdisc.backbones import backbone, load_weights
 from partdisc.cells import normalise
 from partdisc.config import base_config
@@ -66,8 +67,9 @@ def alignment():
     rng = np.random.default_rng(0)
     probs, grid = maps(rng, 61), jnp.array(GRID, jnp.int32)
     unit = jax.vmap(lambda p: normalise(matching.peak_normalise(p)))(probs)
-    settings = training.settings_of(base_config())
-    run = jax.jit(functools.partial(training.align_pairs, settings=settings))
+    config = base_config()
+    options = {"matching": dict(config.matching), "alignment": dict(config.alignment)}
+    run = jax.jit(functools.partial(align_pairs, **options))
     arguments = {
         "target_maps": unit[:1],
         "source_maps": unit[None, 1:],

@@ -1,12 +1,12 @@
 """Align a neighbour with its target: hypotheses scored by inliers (section 3.2.2)."""
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from partdisc.matching import Matches
+from partdisc.matching import Matches, find_matches, match_cosines
 from partdisc.transforms import FAMILIES, is_plausible, least_squares, solve
 
 SCORINGS = ("count", "truncated")
@@ -163,3 +163,50 @@ def is_identity(transform: jax.Array) -> jax.Array:
     """Return whether a transform [..., 3, 3] is the identity within 1e-6."""
     identity = jnp.broadcast_to(jnp.eye(3, dtype=transform.dtype), transform.shape)
     return jnp.all(jnp.abs(transform - identity) < 1e-6, axis=(-2, -1))
+
+
+def align_pairs(
+    key: jax.Array,
+    target_maps: jax.Array,
+    source_maps: jax.Array,
+    target_saliency: jax.Array,
+    source_saliency: jax.Array,
+    target_grids: jax.Array,
+    source_grids: jax.Array,
+    *,
+    matching: dict[str, Any],
+    alignment: dict[str, Any],
+) -> tuple[Alignment, Matches]:
+    """Align each neighbour with its target.
+
+    Args:
+      key: random key.
+      target_maps: [B, P, D] unit vectors of the cells.
+      source_maps: [B, J, P, D] of the neighbours.
+      target_saliency: [B, P].
+      source_saliency: [B, J, P].
+      target_grids: int [B, 2].
+      source_grids: int [B, J, 2].
+      matching: section `matching` of the config.
+      alignment: section `alignment`.
+
+    Returns:
+      Alignments and matches, each with leading axes [B, J].
+    """
+    options = {name: value for name, value in matching.items() if name != "saliency"}
+    arguments = dict(alignment)
+    arguments["family"] = arguments.pop("transform")
+
+    def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
+        matches = find_matches(
+            match_cosines(target, source),
+            target_salient, source_salient, target_grid, source_grid, **options,
+        )
+        return align(key, matches, source_grid, **arguments), matches
+
+    over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
+    keys = jax.random.split(key, source_maps.shape[:2])
+    return jax.vmap(over_pool)(
+        keys, target_maps, source_maps, target_saliency, source_saliency,
+        target_grids, source_grids,
+    )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc import training
+from partdisc.warp import mean_map
 
 # Training images that are looked at, and how many at a time.
 SAMPLE = 80
@@ -79,7 +80,7 @@ def _batch(settings, params, images, pools, targets, counts, key) -> dict[str, j
     batch = training.gather(images, targets, pools)
     probs = training.forward(settings, params, batch)
     supervision = training.supervise(key, settings, batch, probs)
-    mean, coverage = jax.vmap(functools.partial(training.mean_map, include_own=False))(
+    mean, coverage = jax.vmap(functools.partial(mean_map, include_own=False))(
         probs[:, 0], probs[:, 1:], supervision.weights
     )
     own, parts = probs[:, 0], settings.layer.parts

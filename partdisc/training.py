@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import optax
 
 from partdisc import matching, pseudo_gt
-from partdisc.alignment import Alignment, align, is_identity
+from partdisc.alignment import Alignment, align_pairs, is_identity
 from partdisc.cells import cell_validity, centred, normalise
 from partdisc.loss import coherence_loss
 from partdisc.optimizer import adagrad, learning_rate
 from partdisc.part_layer import PartLayer, part_probabilities
-from partdisc.warp import warp_weights
+from partdisc.warp import mean_map, warp_weights
 
 
 class Settings(NamedTuple):
@@ -88,51 +88,6 @@ def initial_state(settings: Settings, params: Any) -> State:
     return State(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
 
-def align_pairs(
-    key: jax.Array,
-    settings: Settings,
-    target_maps: jax.Array,
-    source_maps: jax.Array,
-    target_saliency: jax.Array,
-    source_saliency: jax.Array,
-    target_grids: jax.Array,
-    source_grids: jax.Array,
-) -> tuple[Alignment, matching.Matches]:
-    """Align each neighbour with its target.
-
-    Args:
-      key: random key.
-      settings: static settings.
-      target_maps: [B, P, D] unit vectors of the cells.
-      source_maps: [B, J, P, D] of the neighbours.
-      target_saliency: [B, P].
-      source_saliency: [B, J, P].
-      target_grids: int [B, 2].
-      source_grids: int [B, J, 2].
-
-    Returns:
-      Alignments and matches, each with leading axes [B, J].
-    """
-    options = dict(settings.matching)
-    options.pop("saliency")
-
-    def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
-        matches = matching.find_matches(
-            matching.match_cosines(target, source),
-            target_salient, source_salient, target_grid, source_grid, **options,
-        )
-        arguments = dict(settings.alignment)
-        arguments["family"] = arguments.pop("transform")
-        return align(key, matches, source_grid, **arguments), matches
-
-    over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
-    keys = jax.random.split(key, source_maps.shape[:2])
-    return jax.vmap(over_pool)(
-        keys, target_maps, source_maps, target_saliency, source_saliency,
-        target_grids, source_grids,
-    )
-
-
 class Batch(NamedTuple):
     """Targets and their pools: features float32 [B, 1 + J, P, C] and what goes with them."""
 
@@ -167,27 +122,6 @@ class Supervision(NamedTuple):
     matches: matching.Matches
 
 
-def mean_map(
-    own: jax.Array, others: jax.Array, weights: jax.Array, include_own: bool
-) -> tuple[jax.Array, jax.Array]:
-    """Average the maps of a warped pool, and of the image itself if wanted.
-
-    Args:
-      own: [P, K + 1], the image's map.
-      others: [J, P, K + 1], its neighbours'.
-      weights: [P, J, P], the warps; this order makes one matrix product of the sum.
-      include_own: whether the image's map counts as one more.
-
-    Returns:
-      The mean [P, K + 1] over what covers each cell, and the coverage [P].
-    """
-    warped = jnp.einsum("pjq,jqk->pk", weights, others)
-    coverage = jnp.sum(weights, axis=(1, 2))
-    if include_own:
-        warped, coverage = warped + own, coverage + 1.0
-    return warped / jnp.maximum(coverage, 1e-6)[:, None], coverage
-
-
 def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array) -> Supervision:
     """Align the pools of a batch and generate its pseudo ground truth (section 3.2.2-3).
 
@@ -200,8 +134,9 @@ def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array
     maps = jax.vmap(jax.vmap(matching.peak_normalise))(probs)
     unit = normalise(maps)
     alignment, matches = align_pairs(
-        key, settings, unit[:, 0], unit[:, 1:], batch.saliency[:, 0], batch.saliency[:, 1:],
+        key, unit[:, 0], unit[:, 1:], batch.saliency[:, 0], batch.saliency[:, 1:],
         batch.grids[:, 0], batch.grids[:, 1:],
+        matching=dict(settings.matching), alignment=dict(settings.alignment),
     )
     cells = probs.shape[2]
     warp = functools.partial(warp_weights, cells=cells)

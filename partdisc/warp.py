@@ -82,3 +82,24 @@ def resize_weights(grid: jax.Array, cells: int, size: int) -> jax.Array:
     weights = jnp.where(cell_validity(grid, cells)[None], weights, 0.0)
     total = jnp.sum(weights, axis=-1, keepdims=True)
     return weights / jnp.where(total > 0, total, 1.0)
+
+
+def mean_map(
+    own: jax.Array, others: jax.Array, weights: jax.Array, include_own: bool
+) -> tuple[jax.Array, jax.Array]:
+    """Average the maps of a warped pool, and of the image itself if wanted.
+
+    Args:
+      own: [P, K + 1], the image's map.
+      others: [J, P, K + 1], its neighbours'.
+      weights: [P, J, P], the warps; this order makes one matrix product of the sum.
+      include_own: whether the image's map counts as one more.
+
+    Returns:
+      The mean [P, K + 1] over what covers each cell, and the coverage [P].
+    """
+    warped = jnp.einsum("pjq,jqk->pk", weights, others)
+    coverage = jnp.sum(weights, axis=(1, 2))
+    if include_own:
+        warped, coverage = warped + own, coverage + 1.0
+    return warped / jnp.maximum(coverage, 1e-6)[:, None], coverage
