@@ -14,6 +14,7 @@ from partdisc import (
     part_layer,
     pools,
     pseudo_gt,
+    training,
     transforms,
 )
 
@@ -91,7 +92,12 @@ def base_config() -> ml_collections.ConfigDict:
         "suppression": 0,  # cells
         "include_self": False,
     })
+    config.part_templates = section({  # of train.objective = part_templates
+        "tau": 16.0,  # height of a template, per unit of probability
+        "beta": 4.0,  # how fast it falls from its peak
+    })
     config.train = section({
+        "objective": "alignment",  # or part_templates, the baseline MaskRegularized
         "steps": 1000,
         "batch": 4,
         "learning_rate": 2e-2,  # the paper has 5e-3, with which parts form far more slowly
@@ -134,6 +140,7 @@ _CHOICES = {
     "alignment.transform": tuple(transforms.FAMILIES),
     "alignment.scoring": alignment.SCORINGS,
     "pseudo_gt.background": pseudo_gt.BACKGROUNDS,
+    "train.objective": tuple(training.OBJECTIVES),
     "train.decay_kind": optimizer.DECAYS,
     "evaluation.channel_selection": ("fit", "test"),
 }
@@ -173,6 +180,8 @@ _RANGES = {
     "pseudo_gt.capacity": (1, _INFINITY),
     "pseudo_gt.background_share": (0, 1),
     "pseudo_gt.suppression": (0, _INFINITY),
+    "part_templates.tau": (1e-3, 1e4),
+    "part_templates.beta": (1e-3, 1e3),
     "train.steps": (0, _INFINITY),
     "train.batch": (1, _INFINITY),
     "train.learning_rate": (0, _INFINITY),
@@ -243,6 +252,16 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise errors.ConfigError(
             "config.alignment.polish is for affine and translation, but "
             "config.alignment.transform is 'homography'; set polish to 0"
+        )
+    if config.train.objective == "part_templates" and config.train.batch < 2:
+        raise errors.ConfigError(
+            f"config.train.batch is {config.train.batch}, but config.train.objective "
+            "'part_templates' compares the images of a batch; set it to 2 or more"
+        )
+    if config.train.objective == "part_templates" and config.pools.refresh_epochs:
+        raise errors.ConfigError(
+            f"config.pools.refresh_epochs is {config.pools.refresh_epochs}, but "
+            "config.train.objective 'part_templates' trains without pools; set it to 0"
         )
     if config.data.crop_margin >= 0 and config.data.name in ("celeba", "mtfl", "folder"):
         raise errors.ConfigError(

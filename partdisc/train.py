@@ -45,13 +45,19 @@ def collapse(records: list[dict[str, float]], parts: int) -> str:
     if len(last) < COLLAPSE_WINDOW:
         return ""
     mean = {name: np.mean([row[name] for row in last]) for name in last[0]}
-    background = max(mean["background_share"], mean["background_argmax"])
+    # The part templates have no labels.
+    taught = "background_share" in mean
+    background = max(mean.get("background_share", 0.0), mean["background_argmax"])
     if background > COLLAPSE_BACKGROUND:
+        cure = (
+            "config.pseudo_gt.background = 'capped' avoids it" if taught else
+            "a lower config.train.learning_rate may avoid it"
+        )
         return (
             f"background collapse: {100 * background:.0f} % of the cells are background, so "
-            "the parts learn little; config.pseudo_gt.background = 'capped' avoids it"
+            f"the parts learn little; {cure}"
         )
-    possible = min(parts, mean["labels_in_use"])
+    possible = min(parts, mean.get("labels_in_use", parts))
     if mean["channels_in_use"] < COLLAPSE_CHANNELS * possible:
         return (
             f"channel collapse: only {mean['channels_in_use']:.0f} of {parts} parts win any "
@@ -122,9 +128,11 @@ def train(
     settings = training.settings_of(config)
     state = training.initial_state(settings, start.params)
     options = {k: v for k, v in config.train.items() if k not in ("steps", "checkpoint_every")}
-    key = digest(
-        pools_key, options, config.matching, config.alignment, config.pseudo_gt, config.seed
-    )
+    if config.train.objective == "alignment":
+        taught = (pools_key, config.matching, config.alignment, config.pseudo_gt)
+    else:
+        taught = (start.key, config.part_templates)
+    key = digest(*taught, options, config.seed)
     if trained_only and _steps_done(workdir.path / "checkpoints" / key) < config.train.steps:
         raise WorkdirError(
             f"{workdir.path} holds no layer trained with this config to "

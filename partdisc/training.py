@@ -1,4 +1,4 @@
-"""One training step: align the pools, make the pseudo ground truth, follow the loss."""
+"""One training step: what its images are trained towards, and the gradient followed."""
 
 import functools
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from partdisc.cells import cell_validity, centred, normalise
 from partdisc.loss import coherence_loss
 from partdisc.optimizer import adagrad, learning_rate
 from partdisc.part_layer import PartLayer, part_probabilities
+from partdisc.part_templates import template_loss
 from partdisc.warp import mean_map, warp_weights
 
 
@@ -21,16 +22,20 @@ class Settings(NamedTuple):
 
     Attributes:
       layer: the part layer.
+      objective: one of `OBJECTIVES`.
       matching: section `matching`, as sorted items.
       alignment: section `alignment`, likewise.
       pseudo_gt: section `pseudo_gt`, likewise.
+      part_templates: section `part_templates`, likewise.
       optimizer: what `learning_rate` takes, likewise.
     """
 
     layer: PartLayer
+    objective: str
     matching: tuple
     alignment: tuple
     pseudo_gt: tuple
+    part_templates: tuple
     optimizer: tuple
 
 
@@ -45,9 +50,11 @@ def settings_of(config: Any) -> Settings:
     }
     return Settings(
         layer=PartLayer(config.parts.count, config.parts.kappa, config.parts.background),
+        objective=train.objective,
         matching=tuple(sorted(config.matching.items())),
         alignment=tuple(sorted(config.alignment.items())),
         pseudo_gt=tuple(sorted(config.pseudo_gt.items())),
+        part_templates=tuple(sorted(config.part_templates.items())),
         optimizer=tuple(sorted(rate.items())),
     )
 
@@ -168,6 +175,44 @@ def forward(settings: Settings, params: Any, batch: Batch) -> jax.Array:
     return jax.vmap(jax.vmap(one))(batch.features, batch.valid)
 
 
+def alignment_objective(
+    settings: Settings, params: Any, batch: Batch, key: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the loss of the aligned pools, and metrics.
+
+    Gradients flow through the probabilities of a target and of all its neighbours, and
+    not through matching, transforms or the pseudo ground truth.
+    """
+    probs = forward(settings, params, batch)
+    supervision = jax.lax.stop_gradient(
+        supervise(key, settings, batch, jax.lax.stop_gradient(probs))
+    )
+    mean, _ = jax.vmap(functools.partial(mean_map, include_own=True))(
+        probs[:, 0], probs[:, 1:], supervision.weights
+    )
+    loss = jnp.mean(jax.vmap(coherence_loss)(mean, supervision.labels))
+    return loss, step_metrics(settings.layer.parts, batch, probs, supervision)
+
+
+def template_objective(
+    settings: Settings, params: Any, batch: Batch, key: jax.Array
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Return the loss of the part templates, of targets without pools, and metrics.
+
+    The maps are not masked: masks keep noise from the layers that follow, and none does.
+    """
+    parts = settings.layer.parts
+    probs = forward(settings, params, batch)
+    loss, shown = template_loss(
+        probs[:, 0, :, :parts], batch.grids[:, 0], **dict(settings.part_templates)
+    )
+    metrics = {"positive_share": jnp.mean(shown.astype(jnp.float32))}
+    return loss, metrics | winner_metrics(parts, batch, probs)
+
+
+OBJECTIVES = {"alignment": alignment_objective, "part_templates": template_objective}
+
+
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def train_step(
     settings: Settings,
@@ -178,9 +223,6 @@ def train_step(
     base_key: jax.Array,
 ) -> tuple[State, dict[str, jax.Array]]:
     """Do one step on a batch of targets.
-
-    Gradients flow through the probabilities of a target and of all its neighbours, and
-    not through matching, transforms or the pseudo ground truth.
 
     Args:
       settings: static settings.
@@ -194,26 +236,13 @@ def train_step(
       The next state, and metrics of this step, each [].
     """
     key = jax.random.fold_in(base_key, state.step)
-    batch = gather(images, targets, pools)
-
-    def objective(params):
-        probs = forward(settings, params, batch)
-        supervision = jax.lax.stop_gradient(
-            supervise(key, settings, batch, jax.lax.stop_gradient(probs))
-        )
-        mean, _ = jax.vmap(functools.partial(mean_map, include_own=True))(
-            probs[:, 0], probs[:, 1:], supervision.weights
-        )
-        return jnp.mean(jax.vmap(coherence_loss)(mean, supervision.labels)), (probs, supervision)
-
-    (loss, (probs, supervision)), gradient = jax.value_and_grad(objective, has_aux=True)(
-        state.params
-    )
+    batch = gather(images, targets, pools if settings.objective == "alignment" else pools[:, :0])
+    objective = functools.partial(OBJECTIVES[settings.objective], settings, batch=batch, key=key)
+    (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
     optimizer = adagrad(learning_rate(**dict(settings.optimizer)))
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {"loss": loss} | step_metrics(settings.layer.parts, batch, probs, supervision)
-    return State(params, optimizer_state, state.step + 1), metrics
+    return State(params, optimizer_state, state.step + 1), {"loss": loss} | metrics
 
 
 def step_metrics(
@@ -225,20 +254,25 @@ def step_metrics(
     total = jnp.maximum(jnp.sum(labelled), 1).astype(jnp.float32)
     counts = jnp.zeros(parts + 1).at[jnp.where(labelled, labels, parts + 1)].add(1.0, mode="drop")
     share = counts / total
-    own, valid = probs[:, 0], batch.valid[:, 0]
-    winner = jnp.argmax(own, axis=-1)
-    used = jnp.zeros(parts + 1, bool).at[jnp.where(valid, winner, parts)].set(True)
-    cells = jnp.sum(valid)
     return {
         "matches": jnp.mean(supervision.matches.count.astype(jnp.float32)),
         "inliers": jnp.mean(alignment.inliers.astype(jnp.float32)),
         "score": jnp.mean(alignment.score),
         "identity_share": jnp.mean(is_identity(alignment.transform).astype(jnp.float32)),
-        # Of the pseudo ground truth, and of the layer's own arg-max.
+        # Of the pseudo ground truth; `background_argmax` is of the layer's own arg-max.
         "background_share": share[parts],
-        "background_argmax": jnp.sum((winner == parts) & valid) / cells,
-        "channels_in_use": jnp.sum(used[:parts]),
         "labels_in_use": jnp.sum(counts[:parts] > 0),
         "entropy": -jnp.sum(share * jnp.log(jnp.maximum(share, 1e-12))),
-        "labelled_share": jnp.sum(labelled) / cells,
+        "labelled_share": jnp.sum(labelled) / jnp.sum(batch.valid[:, 0]),
+    } | winner_metrics(parts, batch, probs)
+
+
+def winner_metrics(parts: int, batch: Batch, probs: jax.Array) -> dict[str, jax.Array]:
+    """Measure which channels win the targets' cells, each []."""
+    own, valid = probs[:, 0], batch.valid[:, 0]
+    winner = jnp.argmax(own, axis=-1)
+    used = jnp.zeros(parts + 1, bool).at[jnp.where(valid, winner, parts)].set(True)
+    return {
+        "background_argmax": jnp.sum((winner == parts) & valid) / jnp.sum(valid),
+        "channels_in_use": jnp.sum(used[:parts]),
     }

@@ -143,6 +143,15 @@ def test_least_squares_does_not_polish_a_homography():
     assert "config.alignment.polish" in message and "config.alignment.transform" in message
 
 
+@pytest.mark.parametrize(("key", "value"), [("train.batch", 1), ("pools.refresh_epochs", 2)])
+def test_part_templates_need_a_batch_and_no_pools(key, value):
+    config = changed(key, value)
+    validate(config)
+    config.train.objective = "part_templates"
+    message = refusal(config)
+    assert message.startswith(f"config.{key} is {value}, but config.train.objective ")
+
+
 @pytest.mark.parametrize(("name", "boxes"), [("cub", True), ("celeba", False), ("folder", False)])
 def test_a_crop_needs_boxes(name, boxes):
     config = changed("data.name", name)

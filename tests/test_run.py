@@ -201,6 +201,42 @@ def test_pools_refreshed_in_training_survive_a_kill_too(run, environment, tmp_pa
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
 
+def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
+    run, environment, whole, tmp_path
+):
+    templates = [*DEMO, "--config.train.objective=part_templates"]
+    shutil.copytree(whole[0], tmp_path / "whole")
+    ended = run(*templates, f"--workdir={tmp_path / 'whole'}")
+    assert ended.returncode == 0, ended.stderr
+    assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
+    results = json.loads((tmp_path / "whole" / "results.json").read_text())
+    before = json.loads((whole[0] / "results.json").read_text())
+    assert results["objective"] == "part_templates" and before["objective"] == "alignment"
+    assert results["clustering"] == before["clustering"]
+    assert results["trained"].keys() == before["trained"].keys()
+    assert results["trained"] != before["trained"]
+    metrics = [json.loads(row) for row in (tmp_path / "whole" / "metrics.jsonl").open()]
+    assert [row["step"] for row in metrics] == list(range(1, 13))
+    assert metrics[0].keys() == {
+        "step", "loss", "positive_share", "background_argmax", "channels_in_use", "seconds",
+    }
+    assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
+    workdir = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "run.py", *templates, f"--workdir={workdir}"],
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    rows = workdir / "metrics.jsonl"
+    while not (rows.exists() and rows.read_text().count("\n") >= 6) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    ended = run(*templates, f"--workdir={workdir}")
+    assert ended.returncode == 0, ended.stderr
+    expected, found = trained(tmp_path / "whole"), trained(workdir)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
 def test_another_seed_gives_another_layer_in_the_same_folder(run, whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole[0], workdir)

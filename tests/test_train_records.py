@@ -59,6 +59,20 @@ def test_background_collapse_is_named(name):
     assert collapse(rows(**{name: 0.85}), 512) == ""
 
 
+def without_labels(**changes) -> list[dict[str, float]]:
+    """Return rows of the part templates, which label no cell."""
+    taught = ("background_share", "labels_in_use")
+    return [{k: v for k, v in row.items() if k not in taught} for row in rows(**changes)]
+
+
+def test_rows_without_labels_are_judged_by_what_they_hold():
+    assert collapse(without_labels(), 512) == ""
+    message = collapse(without_labels(background_argmax=0.97), 512)
+    assert message.startswith("background collapse: 97 % of the cells are background")
+    assert "config.train.learning_rate" in message and "pseudo_gt" not in message
+    assert collapse(without_labels(channels_in_use=9.0), 512).startswith("channel collapse")
+
+
 @pytest.mark.parametrize("used", [0.0, 1.0, 9.0])
 def test_channel_collapse_is_named(used):
     message = collapse(rows(channels_in_use=used), 512)

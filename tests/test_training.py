@@ -10,6 +10,7 @@ import pytest
 
 from partdisc import config as configuration
 from partdisc import training
+from partdisc.part_templates import template_loss
 from partdisc.training import Images, train_step
 
 PARTS, CHANNELS, CELLS, POOL, COUNT = 6, 12, 32, 3, 9
@@ -18,13 +19,15 @@ TARGETS = np.array([0, 3, 4], np.int32)
 
 
 @functools.cache
-def settings_for(background: str = "excluded", layer_background: str = "mean"):
+def settings_for(
+    background: str = "excluded", layer_background: str = "mean", objective: str = "alignment"
+):
     config = configuration.base_config()
     config.parts.update({"count": PARTS, "kappa": 10.0, "background": layer_background})
     config.alignment.hypotheses = 16
     config.matching.slots = 64
     config.pseudo_gt.update({"background": background, "capacity": 1})
-    config.train.update({"learning_rate": 2e-2, "decay_kind": "none"})
+    config.train.update({"learning_rate": 2e-2, "decay_kind": "none", "objective": objective})
     return training.settings_of(config)
 
 
@@ -271,6 +274,49 @@ def test_metrics_equal_the_loop(planted, rng, case):
     for name, value in expected.items():
         assert np.shape(found[name]) == ()
         assert float(found[name]) == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+def test_part_templates_train_on_the_targets_alone(planted, rng):
+    images, params, pools, _ = planted
+    settings = settings_for(objective="part_templates")
+    batch = training.gather(images, TARGETS, jnp.asarray(pools[:, :0]))
+    assert batch.features.shape[1] == 1
+    exact = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
+    probs = reference_probs(exact, batch)
+    winners = probs[:, 0].argmax(axis=-1)[np.asarray(batch.valid[:, 0])]
+    options = dict(settings.part_templates)
+
+    def loss_of(moved):
+        maps = training.forward(settings, moved, batch)[:, 0, :, :PARTS]
+        return template_loss(maps, batch.grids[:, 0], **options)
+
+    (loss, positive), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+    expected, _ = template_loss(
+        jnp.asarray(probs[:, 0, :, :PARTS], jnp.float32), batch.grids[:, 0], **options
+    )
+    state, metrics = train_step(settings, start(settings, params), images, pools, TARGETS, KEY)
+    assert metrics.keys() == {"loss", "positive_share", "background_argmax", "channels_in_use"}
+    assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-5)
+    assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-3)
+    assert float(metrics["positive_share"]) == pytest.approx(np.mean(positive))
+    assert float(metrics["background_argmax"]) == pytest.approx(np.mean(winners == PARTS))
+    assert float(metrics["channels_in_use"]) == len(set(winners.tolist()) - {PARTS})
+    squares = optax.tree_utils.tree_get(state.optimizer, "sum_of_squares")
+    for name in params:
+        np.testing.assert_allclose(
+            squares[name], gradient[name] ** 2, rtol=1e-3, atol=1e-5 * np.max(squares[name])
+        )
+    # Neither the pools nor the key matter.
+    other, _ = train_step(
+        settings, start(settings, params), images, pools[::-1].copy(), TARGETS, jax.random.key(8)
+    )
+    jax.tree.map(np.testing.assert_array_equal, other, state)
+
+
+def test_part_templates_lower_their_loss(planted):
+    _, losses = train(settings_for(objective="part_templates"), planted, 24)
+    assert np.mean(losses[-6:]) < np.mean(losses[:6]) - 0.02
+    assert min(losses) >= -np.log(3)
 
 
 def test_settings_are_hashable_and_follow_the_config():

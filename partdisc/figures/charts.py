@@ -10,13 +10,14 @@ _CURVE = "#1c6dd0"
 
 # What is recorded: key, title, factor to the unit shown.
 _CURVES = (
-    ("loss", "loss [nats per cell]", 1),
+    ("loss", "loss [nats]", 1),
     ("entropy", "entropy of the channels taught [nats]", 1),
     ("matches", "matches of a pair", 1),
     ("inliers", "matches that fit the transform", 1),
     ("identity_share", "pairs left as they are [%]", 100),
     ("background_share", "cells taught as background [%]", 100),
     ("background_argmax", "cells that the background wins [%]", 100),
+    ("positive_share", "maps that show their part [%]", 100),
     ("channels_in_use", "channels in use", 1),
 )
 
@@ -27,7 +28,8 @@ def training_curves(records, path, *, caption: str = "Training", note: str = "")
     Args:
       records: dicts with `step` and any of `loss`, `entropy` (nats), `matches`,
         `inliers`, `channels_in_use` (counts), `identity_share`, `background_share`,
-        `background_argmax` (shares in [0, 1]); a key may be missing or NaN in any of them.
+        `background_argmax`, `positive_share` (shares in [0, 1]); a key may be missing or
+        NaN in any of them.
       path: the PNG file.
       caption: what is shown.
       note: a remark in the corner.
