@@ -2,13 +2,15 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from partdisc.cells import normalise
+
+_State = TypeVar("_State")
 
 # A cluster that holds less than this share of an even part is dead and starts afresh.
 DEAD_SHARE = 0.01
@@ -81,6 +83,50 @@ def seed_centres(key: jax.Array, vectors: jax.Array, *, parts: int) -> jax.Array
     return vectors[chosen]
 
 
+def first_centres(
+    vectors: jax.Array, *, parts: int, seeding_vectors: int, seed: int
+) -> jax.Array:
+    """Choose first centres [K, C] among at most `seeding_vectors` random ones of the vectors.
+
+    Every kind of clusters starts from the same ones.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(vectors))[:seeding_vectors]
+    return seed_centres(jax.random.key(seed), vectors[np.sort(chosen)], parts=parts)
+
+
+def repeat(
+    step: Callable[[_State], tuple[_State, jax.Array]],
+    state: _State,
+    *,
+    iterations: int,
+    tolerance: float,
+    after_step: Callable[[int, float], None],
+) -> _State:
+    """Repeat a step until its value stands still.
+
+    Args:
+      step: returns the next state, and the value [] of the current one.
+      state: the first one.
+      iterations: steps at most.
+      tolerance: stop where the value changes by less.
+      after_step: called with the number of steps done and the value.
+
+    Returns:
+      The last state.
+    """
+    before = np.inf
+    for number in range(iterations):
+        state, value = step(state)
+        value = float(value)
+        after_step(number + 1, value)
+        # A turn for the worse is no convergence: it is what re-seeding a dead cluster
+        # costs at first.
+        if abs(value - before) < tolerance:
+            break
+        before = value
+    return state
+
+
 @jax.jit
 def em_step(mixture: Mixture, vectors: jax.Array, kappa: float) -> tuple[Mixture, jax.Array]:
     """Do one step of expectation maximisation at a fixed concentration.
@@ -137,18 +183,10 @@ def fit_mixture(
     Returns:
       The mixture.
     """
-    rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(vectors))[:seeding_vectors]
     vectors = jnp.asarray(vectors)
-    centres = seed_centres(jax.random.key(seed), vectors[np.sort(chosen)], parts=parts)
-    mixture = Mixture(centres, jnp.full(parts, 1.0 / parts))
-    before = -np.inf
-    for step in range(iterations):
-        mixture, likelihood = em_step(mixture, vectors, kappa)
-        likelihood = float(likelihood)
-        after_step(step + 1, likelihood)
-        # A drop is no convergence: it is what re-seeding a dead cluster costs at first.
-        if abs(likelihood - before) < tolerance:
-            break
-        before = likelihood
-    return mixture
+    centres = first_centres(vectors, parts=parts, seeding_vectors=seeding_vectors, seed=seed)
+    return repeat(
+        lambda mixture: em_step(mixture, vectors, kappa),
+        Mixture(centres, jnp.full(parts, 1.0 / parts)),
+        iterations=iterations, tolerance=tolerance, after_step=after_step,
+    )
