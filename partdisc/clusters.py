@@ -1,4 +1,7 @@
-"""Clusters of feature vectors: a von Mises-Fisher mixture (section 3.1, initialisation)."""
+"""Clusters of feature vectors: a von Mises-Fisher mixture (section 3.1, initialisation).
+
+`kmeans` and `factors` are the other kinds; they take their first vectors from here.
+"""
 
 import functools
 from collections.abc import Callable
@@ -12,6 +15,7 @@ from partdisc.cells import normalise
 
 _State = TypeVar("_State")
 
+KINDS = ("vmf", "kmeans", "nmf")
 # A cluster that holds less than this share of an even part is dead and starts afresh.
 DEAD_SHARE = 0.01
 

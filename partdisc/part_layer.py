@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.cells import cell_validity, centred, normalise
+from partdisc.factors import FactorLayer
 
 BACKGROUNDS = ("mean", "constant")
 # The constant background starts where the worst-explained fifth of the cells begins.
@@ -45,6 +46,21 @@ class PartLayer(nn.Module):
         directions = features @ normalise(centres).T
         return self.kappa * jnp.concatenate([directions, background], axis=-1)
 
+    def probs(self, features: jax.Array) -> jax.Array:
+        """Return p(part | cell) [..., K + 1] of features [..., C]."""
+        return jax.nn.softmax(self(features), axis=-1)
+
+
+# What has `parts` and `probs`: all that the stages behind ask of a layer.
+Layer = PartLayer | FactorLayer
+
+
+def make_layer(kind: str, *, parts: int, kappa: float, background: str) -> Layer:
+    """Return the layer for a kind of clusters, one of `clusters.KINDS`."""
+    if kind == "nmf":
+        return FactorLayer(parts)
+    return PartLayer(parts, kappa, background)
+
 
 def initial_params(
     centres: np.ndarray, features: np.ndarray, *, background: str
@@ -72,7 +88,7 @@ def initial_params(
 
 
 def part_probabilities(
-    layer: PartLayer, params: dict[str, Any], features: jax.Array, valid: jax.Array
+    layer: Layer, params: dict[str, Any], features: jax.Array, valid: jax.Array
 ) -> jax.Array:
     """Return p(part | cell), zero on cells that do not exist.
 
@@ -85,12 +101,12 @@ def part_probabilities(
     Returns:
       probs [P, K + 1], rows summing to 1 where valid.
     """
-    probs = jax.nn.softmax(layer.apply({"params": params}, features), axis=-1)
+    probs = layer.apply({"params": params}, features, method="probs")
     return jnp.where(valid[:, None], probs, 0.0)
 
 
 def packed_probabilities(
-    layer: PartLayer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
+    layer: Layer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
 ) -> jax.Array:
     """Return p(part | cell) of one cached map.
 
