@@ -6,6 +6,7 @@ import ml_collections
 
 from partdisc import (
     alignment,
+    clusters,
     data,
     errors,
     evaluation,
@@ -53,14 +54,15 @@ def base_config() -> ml_collections.ConfigDict:
     })
     config.parts = section({
         "count": 512,
-        "kappa": 30.0,
+        "kappa": 30.0,  # of no meaning to clusters.kind = nmf, as is the next
         "background": "mean",
     })
     config.clusters = section({
+        "kind": "vmf",  # the paper's; nmf factorises, and is not trained
         "cells_per_image": 20,
         "border": 3,  # cells
         "iterations": 150,
-        "tolerance": 5e-5,  # nats
+        "tolerance": 5e-5,  # nats; of kmeans and nmf the mean squared distance
         "seeding_vectors": 50_000,
     })
     config.pools = section({
@@ -135,6 +137,7 @@ _CHOICES = {
     "data.splits": data.SPLITS,
     "backbone.name": ("vgg16", "googlenet"),
     "parts.background": part_layer.BACKGROUNDS,
+    "clusters.kind": clusters.KINDS,
     "pools.similarity": pools.SIMILARITIES,
     "matching.kind": matching.MATCHINGS,
     "alignment.transform": tuple(transforms.FAMILIES),
@@ -262,6 +265,16 @@ def validate(config: ml_collections.ConfigDict) -> None:
         raise errors.ConfigError(
             f"config.pools.refresh_epochs is {config.pools.refresh_epochs}, but "
             "config.train.objective 'part_templates' trains without pools; set it to 0"
+        )
+    if config.clusters.kind == "nmf" and config.train.steps > 0:
+        raise errors.ConfigError(
+            f"config.clusters.kind is 'nmf', whose layer is not trained, but "
+            f"config.train.steps is {config.train.steps}; set it to 0"
+        )
+    if config.clusters.kind == "nmf" and config.backbone.center:
+        raise errors.ConfigError(
+            "config.clusters.kind is 'nmf', which needs features that are not negative, but "
+            "config.backbone.center is True; set it to False"
         )
     if config.data.crop_margin >= 0 and config.data.name in ("celeba", "mtfl", "folder"):
         raise errors.ConfigError(

@@ -11,7 +11,7 @@ from partdisc.config import detection_protocols, regression_protocols
 from partdisc.detection import Detections, cells_to_pixels, detect
 from partdisc.evaluate_regression import Predictions, normalisers, regress
 from partdisc.features import Features
-from partdisc.part_layer import PartLayer, packed_probabilities
+from partdisc.part_layer import Layer, packed_probabilities
 
 
 @functools.partial(
@@ -31,7 +31,7 @@ def predict(
     inputs: stages.Inputs,
     features: Features,
     indices: np.ndarray,
-    layer: PartLayer,
+    layer: Layer,
     params: Any,
     offset: np.ndarray,
 ) -> Predictions:

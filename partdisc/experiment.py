@@ -93,6 +93,7 @@ def _finish(workdir: Workdir, run: Trained) -> None:
         "backbone": f"{run.inputs.backbone.name} {run.inputs.backbone.layer}",
         "weights": run.inputs.weights.origin,
         "random_weights": bool(note),
+        "clusters": config.clusters.kind,
         "objective": config.train.objective,
         "steps": config.train.steps,
         "seed": config.seed,

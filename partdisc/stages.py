@@ -7,22 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc import clusters, images, matching, pools
+from partdisc import clusters, factors, images, kmeans, matching, pools
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
-from partdisc.cells import centred
+from partdisc.cells import centred, normalise
 from partdisc.config import regression_protocols
 from partdisc.data import Dataset, open_dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluation import PROTOCOLS
 from partdisc.features import Features, cache_features
-from partdisc.part_layer import PartLayer, initial_params, packed_probabilities
+from partdisc.part_layer import Layer, initial_params, packed_probabilities
 from partdisc.progress import Progress, say, track
 from partdisc.training import Images
 from partdisc.workdir import Workdir, digest, write_json
 
 # Images of one pass of a small kernel over cached features.
 CHUNK = 64
-# Vectors that place the background among the features.
+# Vectors that place the background, or the scale of the factors, among the features.
 BACKGROUND_VECTORS = 20_000
 
 
@@ -45,7 +45,7 @@ class Inputs(NamedTuple):
 
 
 class Start(NamedTuple):
-    """The untrained part layer: the paper's *Clustering*.
+    """The untrained part layer: the paper's *Clustering*, or one of the baselines like it.
 
     Attributes:
       params: of the part layer.
@@ -199,7 +199,7 @@ def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Feat
     if saved is None:
         saved = _cluster(config, inputs.dataset.splits["train"], features)
         workdir.save("clusters.npz", key, **saved)
-    params = {name: jnp.asarray(saved[name]) for name in ("centres", "background")}
+    params = {name: jnp.asarray(value) for name, value in saved.items() if name != "offset"}
     return Start(params, saved["offset"], key)
 
 
@@ -212,23 +212,32 @@ def _cluster(config: Any, train: np.ndarray, features: Features) -> dict[str, np
     vectors = train_features[image, cell].astype(np.float32)
     offset = vectors.mean(axis=0) if config.backbone.center else np.zeros_like(vectors[0])
     vectors = np.asarray(jax.jit(centred)(vectors, offset))
-    with Progress("clusters", total=options.iterations, unit="steps") as progress:
-        mixture = clusters.fit_mixture(
-            vectors,
-            parts=config.parts.count,
-            kappa=config.parts.kappa,
-            iterations=options.iterations,
-            tolerance=options.tolerance,
-            seeding_vectors=options.seeding_vectors,
-            seed=config.seed,
-            after_step=lambda _, gain: progress.advance(1, f"log likelihood {gain:.3f}"),
-        )
     rng = np.random.default_rng(config.seed)
     sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]
-    params = initial_params(
-        np.asarray(mixture.centres), sample, background=config.parts.background
-    )
+    params = _untrained(config, vectors, sample)
     return {name: np.asarray(value) for name, value in params.items()} | {"offset": offset}
+
+
+def _untrained(config: Any, vectors: np.ndarray, sample: np.ndarray) -> dict[str, Any]:
+    """Cluster the vectors as `config.clusters.kind` says; return the params of its layer."""
+    kind, parts, options = config.clusters.kind, config.parts, config.clusters
+    with Progress("clusters", total=options.iterations, unit="steps") as progress:
+        measure = "log likelihood" if kind == "vmf" else "mean squared distance"
+        fit = {
+            "parts": parts.count,
+            "iterations": options.iterations,
+            "tolerance": options.tolerance,
+            "seeding_vectors": options.seeding_vectors,
+            "seed": config.seed,
+            "after_step": lambda _, value: progress.advance(1, f"{measure} {value:.3f}"),
+        }
+        if kind == "nmf":
+            return factors.initial_params(factors.fit_basis(vectors, **fit), sample)
+        if kind == "kmeans":
+            centres = normalise(kmeans.fit_centres(vectors, **fit))
+        else:
+            centres = clusters.fit_mixture(vectors, kappa=parts.kappa, **fit).centres
+    return initial_params(np.asarray(centres), sample, background=parts.background)
 
 
 def device_images(
@@ -246,7 +255,7 @@ def device_images(
 
 @functools.partial(jax.jit, static_argnames=("layer", "similarity", "grid_size"))
 def _descriptors(
-    params: Any, features, grids, offset, *, layer: PartLayer, similarity: str, grid_size: int
+    params: Any, features, grids, offset, *, layer: Layer, similarity: str, grid_size: int
 ) -> jax.Array:
     def one(image):
         packed, grid = image
@@ -259,7 +268,7 @@ def _descriptors(
 
 
 def find_pools(
-    config: Any, layer: PartLayer, params: Any, train: Images, label: str = "pools"
+    config: Any, layer: Layer, params: Any, train: Images, label: str = "pools"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the pool of every training image.
 
@@ -281,7 +290,7 @@ def find_pools(
 
 
 def pools_stage(
-    config: Any, workdir: Workdir, start: Start, layer: PartLayer, train: Images
+    config: Any, workdir: Workdir, start: Start, layer: Layer, train: Images
 ) -> tuple[np.ndarray, np.ndarray, str]:
     """Find the pools of the untrained layer, or reuse them; with their key."""
     key = digest(start.key, config.pools)

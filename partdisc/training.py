@@ -12,7 +12,7 @@ from partdisc.alignment import Alignment, align_pairs, is_identity
 from partdisc.cells import cell_validity, centred, normalise
 from partdisc.loss import coherence_loss
 from partdisc.optimizer import adagrad, learning_rate
-from partdisc.part_layer import PartLayer, part_probabilities
+from partdisc.part_layer import Layer, make_layer, part_probabilities
 from partdisc.part_templates import template_loss
 from partdisc.warp import mean_map, warp_weights
 
@@ -30,7 +30,7 @@ class Settings(NamedTuple):
       optimizer: what `learning_rate` takes, likewise.
     """
 
-    layer: PartLayer
+    layer: Layer
     objective: str
     matching: tuple
     alignment: tuple
@@ -49,7 +49,10 @@ def settings_of(config: Any) -> Settings:
         "every": train.decay_every,
     }
     return Settings(
-        layer=PartLayer(config.parts.count, config.parts.kappa, config.parts.background),
+        layer=make_layer(
+            config.clusters.kind, parts=config.parts.count, kappa=config.parts.kappa,
+            background=config.parts.background,
+        ),
         objective=train.objective,
         matching=tuple(sorted(config.matching.items())),
         alignment=tuple(sorted(config.alignment.items())),

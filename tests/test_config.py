@@ -152,6 +152,21 @@ def test_part_templates_need_a_batch_and_no_pools(key, value):
     assert message.startswith(f"config.{key} is {value}, but config.train.objective ")
 
 
+def test_factors_are_not_trained_and_take_no_negative_features():
+    config = changed("clusters.kind", "nmf")
+    message = refusal(config)
+    assert "config.clusters.kind is 'nmf'" in message
+    assert f"config.train.steps is {config.train.steps}; set it to 0" in message
+    config.train.steps = 0
+    validate(config)
+    config.backbone.center = True
+    message = refusal(config)
+    assert "config.clusters.kind is 'nmf'" in message
+    assert "config.backbone.center is True; set it to False" in message
+    config.clusters.kind, config.train.steps = "kmeans", 10
+    validate(config)
+
+
 @pytest.mark.parametrize(("name", "boxes"), [("cub", True), ("celeba", False), ("folder", False)])
 def test_a_crop_needs_boxes(name, boxes):
     config = changed("data.name", name)

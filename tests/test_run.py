@@ -132,6 +132,46 @@ def test_a_run_leaves_what_it_promises(whole):
     assert "trained" in printed and str(workdir / "report") in printed
 
 
+NMF = ["--config.clusters.kind=nmf", "--config.backbone.center=False", "--config.train.steps=0"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--config.clusters.kind=kmeans", "--config.train.steps=2", "--config.parts.count=2"],
+        [*NMF, "--config.parts.count=2"],
+    ],
+)
+def test_other_kinds_of_clusters_go_the_same_way(run, tmp_path, options):
+    workdir = tmp_path / "run"
+    ended = run(*DEMO, *options, f"--workdir={workdir}")
+    assert ended.returncode == 0, ended.stderr
+    results = json.loads((workdir / "results.json").read_text())
+    assert f"--config.clusters.kind={results['clusters']}" == options[0]
+    for layer in ("clustering", "trained"):
+        figures = results[layer]
+        assert all(np.isfinite(figures[name]) for name in ("map_l2_box", "nme_peak", "nme_mean"))
+        assert all(np.isfinite(value) for value in figures["label_free"].values())
+        assert np.isfinite(figures["alignment"]["after"])
+    assert (results["clustering"] == results["trained"]) == (results["steps"] == 0)
+    rows = [json.loads(row) for row in (workdir / "detections.jsonl").open()]
+    assert rows and all(0 < row["score"] <= 1 for row in rows)
+    assert (workdir / "report" / "heat_maps.png").exists()
+    again = run(*DEMO, *options, f"--workdir={workdir}", "--mode=evaluate")
+    assert again.returncode == 0 and "clusters:" not in again.stderr, again.stderr
+    assert json.loads((workdir / "results.json").read_text()) == results
+
+
+def test_factors_of_a_folder(run, tmp_path):
+    folder = photos(tmp_path / "photos", 4)
+    ended = run(
+        f"--config=configs/folder.py:{folder}", *FOLDER, *NMF, "--config.parts.count=4",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "no landmarks" in ended.stdout
+
+
 def test_a_second_run_reuses_every_stage(run, whole):
     workdir, _ = whole
     kept = ("features.npy", "clusters.npz", "pools.npz", "results.json")
@@ -279,6 +319,8 @@ def test_a_process_holds_its_folder(run, environment, tmp_path):
         ([*DEMO, "--config.backbone.weights="], ["vgg16"]),
         ([*DEMO, "--config.evaluation.protocols=scop"], ["evaluation.protocols", "scop", "scops"]),
         ([*DEMO, "--config.evaluation.protocols=scops"], ["'scops'", "eyes", "shapes"]),
+        ([*DEMO, "--config.clusters.kind=som"], ["clusters.kind", "som", "vmf, kmeans, nmf"]),
+        ([*DEMO, "--config.clusters.kind=nmf"], ["clusters.kind", "train.steps", "12"]),
         ([*DEMO, "--mode=fly"], ["mode", "evaluate"]),
         ([*DEMO, "--mode=evaluate"], ["no layer trained"]),
         ([*DEMO, "--colour=red"], ["colour"]),

@@ -9,7 +9,7 @@ import numpy as np
 
 from partdisc import evaluate, images, stages, training
 from partdisc.features import Features
-from partdisc.part_layer import PartLayer
+from partdisc.part_layer import Layer
 
 # Patches of a part in the gallery: as many as a page is wide.
 PATCHES = 8
@@ -57,7 +57,7 @@ def strongest(
     inputs: stages.Inputs,
     features: Features,
     indices: np.ndarray,
-    layer: PartLayer,
+    layer: Layer,
     params: Any,
     offset: np.ndarray,
     channels: np.ndarray,
