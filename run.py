@@ -20,9 +20,9 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of all that the run makes; by default runs/<name of the config>."
 )
 _MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "evaluate", "check", "score"],
+    "mode", "train", ["train", "evaluate", "check", "score", "table"],
     "train: all stages, then evaluate; evaluate: what was trained; check: examine the data; "
-    "score: score the predictions of another program.",
+    "score: score the predictions of another program; table: make a table of the paper.",
 )
 _PREDICTIONS = flags.DEFINE_string(
     "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
@@ -31,7 +31,7 @@ _PREDICTIONS = flags.DEFINE_string(
 
 def _parse(argv: list[str]) -> list[str]:
     """Parse the flags; what is wrong with them is the user's to mend, in one line."""
-    from partdisc.config import check_key
+    from partdisc.validation import check_key
 
     for argument in argv[1:]:
         if match := re.match(r"--?config\.([\w.]+)", argument):
@@ -65,7 +65,10 @@ def main(argv: list[str]) -> int:
     from partdisc import experiment
 
     workdir = _WORKDIR.value or os.path.join("runs", _name(sys.argv))
-    return experiment.run(_CONFIG.value, workdir, _MODE.value, _PREDICTIONS.value)
+    given = config_flags.get_override_values(flags.FLAGS["config"])
+    return experiment.run(
+        _CONFIG.value, workdir, _MODE.value, predictions=_PREDICTIONS.value, given=given
+    )
 
 
 if __name__ == "__main__":

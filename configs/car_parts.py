@@ -13,6 +13,7 @@ from partdisc.config import base_config
 def get_config():
     config = base_config()
     config.data.name = "coco"
+    config.data.root = "$PARTDISC_DATA/car_parts"
     config.data.coco_train = "train/annotations.json"
     config.data.coco_test = "test/annotations.json"
     config.data.split_polygons = "wheel"

@@ -7,7 +7,7 @@ import numpy as np
 
 from partdisc import evaluate, label_free, report, stages, training
 from partdisc.check import check
-from partdisc.config import flatten, validate
+from partdisc.config import flatten
 from partdisc.evaluate_alignment import alignment_quality
 from partdisc.evaluate_regression import Predictions, baselines, normalisers
 from partdisc.features import Features
@@ -15,13 +15,22 @@ from partdisc.label_free import LabelFree
 from partdisc.progress import say
 from partdisc.results_table import print_results
 from partdisc.score import score
+from partdisc.tables import make_table
 from partdisc.train import train
+from partdisc.validation import validate
 from partdisc.workdir import Workdir, write_json, write_lines
 
 RANDOM_NOTE = "random backbone weights"
 
 
-def run(config: Any, path: str, mode: str, predictions: str = "") -> int:
+def run(
+    config: Any,
+    path: str,
+    mode: str,
+    *,
+    predictions: str = "",
+    given: dict[str, Any] | None = None,
+) -> int:
     """Do a run in a work directory.
 
     Args:
@@ -29,8 +38,9 @@ def run(config: Any, path: str, mode: str, predictions: str = "") -> int:
       path: the work directory; made where absent, taken up where an earlier run stopped.
       mode: `train` does every stage and evaluates; `evaluate` evaluates what was trained
         there; `check` examines data and weights and stops; `score` scores predictions of
-        another program.
+        another program; `table` makes a table of the paper.
       predictions: the file of those.
+      given: what was set on the command line, {'section.key': value}; for a table.
 
     Returns:
       The exit status: 0, or what a check found.
@@ -46,10 +56,17 @@ def run(config: Any, path: str, mode: str, predictions: str = "") -> int:
         if mode == "score":
             score(config, workdir, predictions)
             return 0
-        inputs = stages.open_inputs(config, workdir)
-        write_json(workdir.path / "config.json", flatten(config))
-        _finish(workdir, _train(config, workdir, inputs, mode))
+        if mode == "table":
+            make_table(config, workdir, given or {}, _run_of_a_table)
+            return 0
+        trained = _train(config, workdir, mode)
+        _show(workdir, trained, _evaluate(workdir, trained))
     return 0
+
+
+def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
+    with Workdir(path) as workdir:
+        _evaluate(workdir, _train(config, workdir, "train"))
 
 
 class Trained(NamedTuple):
@@ -66,7 +83,9 @@ class Trained(NamedTuple):
     distances: np.ndarray
 
 
-def _train(config: Any, workdir: Workdir, inputs: stages.Inputs, mode: str) -> Trained:
+def _train(config: Any, workdir: Workdir, mode: str) -> Trained:
+    inputs = stages.open_inputs(config, workdir)
+    write_json(workdir.path / "config.json", flatten(config))
     features = stages.features_stage(config, workdir, inputs)
     start = stages.clusters_stage(config, workdir, inputs, features)
     settings = training.settings_of(config)
@@ -82,17 +101,32 @@ def _train(config: Any, workdir: Workdir, inputs: stages.Inputs, mode: str) -> T
     )
 
 
-def _finish(workdir: Workdir, run: Trained) -> None:
-    """Evaluate, and write results, detections and pictures, the dearest first."""
+class Evaluated(NamedTuple):
+    """What the evaluation of a run gave.
+
+    Attributes:
+      results: of results.json.
+      found: the trained layer's predictions on the images shown.
+      shown: int [n], the test images, or the training images where there are no landmarks.
+      channels: of the parts.
+    """
+
+    results: dict[str, Any]
+    found: Predictions
+    shown: np.ndarray
+    channels: np.ndarray
+
+
+def _evaluate(workdir: Workdir, run: Trained) -> Evaluated:
+    """Evaluate, and write results."""
     dataset, config = run.inputs.dataset, run.config
-    note = RANDOM_NOTE if config.backbone.weights == "random" else ""
     results: dict[str, Any] = {
         "protocol": evaluate.protocol(config),
         "data": dataset.name,
         "n_train": len(dataset.splits["train"]),
         "backbone": f"{run.inputs.backbone.name} {run.inputs.backbone.layer}",
         "weights": run.inputs.weights.origin,
-        "random_weights": bool(note),
+        "random_weights": config.backbone.weights == "random",
         "clusters": config.clusters.kind,
         "objective": config.train.objective,
         "steps": config.train.steps,
@@ -118,12 +152,21 @@ def _finish(workdir: Workdir, run: Trained) -> None:
     names = list(dataset.landmark_names) or [f"part {channel}" for channel in channels]
     results["channels"] = dict(zip(names, channels.tolist(), strict=True))
     write_json(workdir.path / "results.json", results)
-    rows = evaluate.detection_rows(config, run.inputs, shown, found, results["channels"])
+    return Evaluated(results, found, shown, channels)
+
+
+def _show(workdir: Workdir, run: Trained, done: Evaluated) -> None:
+    """Write detections and pictures, and print the results."""
+    config, results = run.config, done.results
+    rows = evaluate.detection_rows(
+        config, run.inputs, done.shown, done.found, results["channels"]
+    )
     write_lines(workdir.path / "detections.jsonl", rows)
     say("drawing the report")
     pictures = report.write_report(
         config, workdir, run.inputs, run.features, run.start, run.settings, run.params,
-        run.images, run.pools, run.distances, channels, names, note,
+        run.images, run.pools, run.distances, done.channels, list(results["channels"]),
+        RANDOM_NOTE if results["random_weights"] else "",
     )
     print_results(results, ("clustering", "trained"))
     _print_places(workdir.path, len(rows), pictures)

@@ -5,14 +5,16 @@ import math
 import ml_collections
 import pytest
 
-from partdisc import config as configuration
-from partdisc.config import base_config, flatten, validate
+from partdisc import validation
+from partdisc.config import base_config, flatten
 from partdisc.errors import ConfigError
+from partdisc.validation import validate
 
 # Texts that are no single choice: the file system or the backbone judges them, or a list.
 FREE = {
     "data.root", "data.category", "data.coco_train", "data.coco_test", "data.split_polygons",
     "backbone.layer", "backbone.weights", "evaluation.protocols", "evaluation.detection",
+    "table.data", "table.seeds",
 }  # fmt: skip
 KEYS = sorted(flatten(base_config()))
 NUMBERS = [key for key in KEYS if type(flatten(base_config())[key]) in (int, float)]
@@ -50,7 +52,7 @@ def test_every_default_is_new():
 def test_every_key_is_checked_or_free_on_purpose():
     flat = flatten(base_config())
     booleans = {key for key in KEYS if isinstance(flat[key], bool)}
-    ranges, choices = set(configuration._RANGES), set(configuration._CHOICES)
+    ranges, choices = set(validation._RANGES), set(validation._CHOICES)
     assert ranges | choices | booleans | FREE == set(KEYS)
     assert not (ranges & choices) and not ((ranges | choices) & (booleans | FREE))
     assert ranges == set(NUMBERS)
@@ -65,7 +67,7 @@ def test_flatten_names_every_leaf_by_its_section():
 
 @pytest.mark.parametrize("key", NUMBERS)
 def test_numbers_out_of_range_are_refused(key):
-    low, high = configuration._RANGES[key]
+    low, high = validation._RANGES[key]
     kind = type(flatten(base_config())[key])
     validate(changed(key, kind(low)))
     below = refusal(changed(key, kind(low) - 1))
@@ -80,7 +82,7 @@ def test_numbers_out_of_range_are_refused(key):
 def test_texts_that_are_no_choice_are_refused(key):
     message = refusal(changed(key, "nonsense"))
     assert message.startswith(f"config.{key} is 'nonsense'; allowed: ")
-    for choice in configuration._CHOICES[key]:
+    for choice in validation._CHOICES[key]:
         assert choice in message
 
 
@@ -179,8 +181,8 @@ def test_a_crop_needs_boxes(name, boxes):
 
 
 def test_choices_and_ranges_name_no_key_that_is_gone():
-    assert set(configuration._RANGES) | set(configuration._CHOICES) <= set(KEYS)
-    for low, high in configuration._RANGES.values():
+    assert set(validation._RANGES) | set(validation._CHOICES) <= set(KEYS)
+    for low, high in validation._RANGES.values():
         assert low < high
 
 

@@ -416,9 +416,13 @@ def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
     one_line(ended, "detections.jsonl", "no prediction for any of the 8 fit images")
     names = json.loads((whole[0] / "data.json").read_text())["landmarks"]
     rows = [
-        {"image": f"{split}/{number:06d}.jpg", "part": name, "y": 9 * i + number, "x": 5 * i + 2 * number}
-        for number, split in enumerate(["test"] * 5 + ["fit"] * 8) for i, name in enumerate(names)
-    ]
+        {
+            "image": f"{split}/{number:06d}.jpg", "part": name, "y": 9 * i + number,
+            "x": 5 * i + 2 * number,
+        }
+        for number, split in enumerate(["test"] * 5 + ["fit"] * 8)
+        for i, name in enumerate(names)
+    ]  # fmt: skip
     del rows[1], rows[-3]
     path = tmp_path / "points.json"
     path.write_text(json.dumps(rows))
@@ -430,6 +434,25 @@ def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
     assert set(scores["channels"]) == set(names)
     assert list(scores["predictions"]["regression"]) == ["default", "cub_box"]
     one_line(run(*DEMO, "--mode=score", f"--workdir={tmp_path / 'run'}"), "--predictions=FILE")
+
+
+def test_a_table_of_the_paper(run, tmp_path):
+    arguments = (
+        "--config=configs/tables.py:5,data=shapes+cub,seeds=0", *DEMO[1:], "--mode=table",
+        f"--workdir={tmp_path / 'table'}",
+    )
+    ended = run(*arguments)
+    assert ended.returncode == 0, ended.stderr
+    assert "run 1 of 2: shapes, our defaults, seed 0" in ended.stdout
+    assert "cannot be done: data.root is empty" in ended.stdout  # There is no CUB here.
+    table = (tmp_path / "table" / "table.txt").read_text()
+    assert table in ended.stdout and "drawn excavators: ours, box" in table
+    assert "random weights" in table and "CUB: not run: data.root is empty" in table
+    again = run(*arguments)
+    assert again.returncode == 0 and "run 1 of 2" not in again.stdout
+    assert (tmp_path / "table" / "table.txt").read_text() == table
+    one_line(run("--config=configs/tables.py:nine", "--mode=table"), "configs/tables.py:nine")
+    one_line(run("--config=configs/tables.py:9", "--mode=table"), "config.table.number is 9")
 
 
 def test_check_computes_nothing(run, tmp_path):

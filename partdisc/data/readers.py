@@ -63,8 +63,12 @@ def read(config: Any, seed: int) -> record.Listing:
 
 
 def _root(name: str, root: str) -> pathlib.Path:
+    if root.startswith("$PARTDISC_DATA") and not os.environ.get("PARTDISC_DATA"):
+        raise errors.DataError(
+            f"data.root is '{root}', but the environment variable PARTDISC_DATA is not set"
+        )
     if root:
-        return pathlib.Path(root).expanduser()
+        return pathlib.Path(os.path.expandvars(root)).expanduser()
     if _FOLDERS[name] is None:
         raise errors.DataError("data.root is empty: it must name the folder of images")
     if not os.environ.get("PARTDISC_DATA"):

@@ -1,0 +1,6 @@
+"""The tables of the paper, made again: published and our figures side by side."""
+
+from partdisc.tables.command import make_table
+from partdisc.tables.paper import DATASETS, TABLES
+
+__all__ = ["DATASETS", "TABLES", "make_table"]

@@ -1,0 +1,64 @@
+"""Make a table of the paper: `--mode=table`."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from partdisc.errors import ConfigError
+from partdisc.progress import say
+from partdisc.tables.layout import FORMATS, render
+from partdisc.tables.paper import DATASETS, TABLES, Table
+from partdisc.tables.sweep import runs_of, sweep
+from partdisc.workdir import Workdir, atomic
+
+
+def make_table(
+    config: Any,
+    workdir: Workdir,
+    given: dict[str, Any],
+    train: Callable[[Any, pathlib.Path], None],
+) -> None:
+    """Do the runs of a table that are not done yet, print it, and write it in every format.
+
+    Args:
+      config: the whole config, valid.
+      workdir: of the table.
+      given: what the user set on the command line, {'section.key': value}.
+      train: does a run of a configuration in a work directory and leaves results.json.
+
+    Raises:
+      errors.ConfigError: the config's section `table` names something that there is not.
+    """
+    table = TABLES[config.table.number]
+    datasets, seeds = _datasets(config, table), _seeds(config)
+    own = {key: value for key, value in given.items() if not key.startswith("table.")}
+    outcomes = sweep(config, runs_of(table, datasets, seeds), workdir.path, own, train)
+    written = render(table, config.table.number, datasets, outcomes, seeds)
+    for ending in FORMATS:
+        with atomic(workdir.path / f"table.{ending}") as temporary:
+            temporary.write_text(written[ending])
+    say("")
+    say(written["txt"])
+    for ending, name in FORMATS.items():
+        say(f"{name:9}{workdir.path / f'table.{ending}'}")
+
+
+def _datasets(config: Any, table: Table) -> tuple[str, ...]:
+    names = tuple(filter(None, config.table.data.split("+"))) or table.columns
+    for name in names:
+        if name not in DATASETS:
+            raise ConfigError(
+                f"config.table.data is {config.table.data!r}; allowed, by '+': "
+                f"{', '.join(DATASETS)}"
+            )
+    return names
+
+
+def _seeds(config: Any) -> tuple[int, ...]:
+    words = [word.strip() for word in config.table.seeds.split(",")]
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise ConfigError(
+            f"config.table.seeds is {config.table.seeds!r}; allowed: different whole numbers, "
+            "by commas"
+        )
+    return tuple(map(int, words))

@@ -1,0 +1,122 @@
+"""The runs that a table needs, and the doing of those that are not done yet."""
+
+import pathlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from partdisc.config import flatten
+from partdisc.errors import ConfigError, DataError
+from partdisc.progress import say
+from partdisc.tables.paper import DATASETS, Table
+from partdisc.validation import validate
+from partdisc.workdir import digest, read_json, write_json
+
+
+class Run(NamedTuple):
+    """One run of a sweep: a data set, changes of the configuration, a seed."""
+
+    data: str
+    changes: tuple[tuple[str, Any], ...]
+    seed: int
+
+
+class Outcome(NamedTuple):
+    """What became of a run: its results.json, or why there is none."""
+
+    results: dict[str, Any] | None
+    reason: str = ""
+
+
+def run_of(data: str, changes: dict[str, Any], seed: int) -> Run:
+    """Name a run; the order of the changes does not matter."""
+    return Run(data, tuple(sorted(changes.items())), seed)
+
+
+def runs_of(table: Table, datasets: tuple[str, ...], seeds: tuple[int, ...]) -> list[Run]:
+    """List the runs of a table, each once, those that share stages beside each other."""
+    rows = [row for row in table.rows if row.changes is not None]
+    listed = [
+        run_of(data, row.changes_on(data), seed)
+        for data in datasets
+        for seed in seeds
+        for row in rows
+    ]
+    return list(dict.fromkeys(listed))
+
+
+def config_of(config: Any, run: Run, given: dict[str, Any]) -> Any:
+    """Return the configuration of a run.
+
+    Args:
+      config: the one to start from.
+      run: what to change.
+      given: what the user set on the command line, {'section.key': value}: it wins over
+        what the data set is used with, but not over what makes the row.
+
+    Raises:
+      errors.ConfigError: the changes contradict each other.
+    """
+    made = config.copy_and_resolve_references()
+    changes = DATASETS[run.data].changes | given | dict(run.changes) | {"seed": run.seed}
+    with made.unlocked():
+        made.update_from_flattened_dict(changes)
+    validate(made)
+    return made
+
+
+def sweep(
+    config: Any,
+    runs: list[Run],
+    folder: pathlib.Path,
+    given: dict[str, Any],
+    train: Callable[[Any, pathlib.Path], None],
+) -> dict[Run, Outcome]:
+    """Do all runs, or reuse what an earlier sweep with the same configurations left.
+
+    The runs of a data set share a work directory, and so its features, and those of a seed
+    their clusters and pools. A run whose data is absent, or whose row contradicts what its
+    data set is used with, costs itself alone.
+
+    Args:
+      config: to start from.
+      runs: as `runs_of` gives them.
+      folder: of the sweep; results are kept in `results`, runs are done in `runs`.
+      given: what the user set on the command line.
+      train: does a run of a configuration in a work directory and leaves results.json.
+
+    Returns:
+      From each run to its outcome.
+    """
+    outcomes: dict[Run, Outcome] = {}
+    for number, run in enumerate(runs, 1):
+        changes = ", ".join(f"{key}={value}" for key, value in run.changes) or "our defaults"
+        label = f"run {number} of {len(runs)}: {run.data}, {changes}, seed {run.seed}"
+        try:
+            made = config_of(config, run, given)
+            outcomes[run] = Outcome(_results(made, run, folder, train, label))
+        except (ConfigError, DataError) as error:
+            say(f"{label} cannot be done: {error}")
+            outcomes[run] = Outcome(None, str(error))
+    return outcomes
+
+
+def _results(
+    made: Any,
+    run: Run,
+    folder: pathlib.Path,
+    train: Callable[[Any, pathlib.Path], None],
+    label: str,
+) -> dict[str, Any]:
+    """Return the results of a run, kept from before or fresh."""
+    flat = flatten(made).items()
+    name = digest({key: value for key, value in flat if not key.startswith("table.")})
+    kept = folder / "results" / f"{run.data}-{name}.json"
+    done = read_json(kept)
+    if done is None:
+        say("")
+        say(label)
+        workdir = folder / "runs" / run.data
+        train(made, workdir)
+        done = read_json(workdir / "results.json")
+        write_json(kept, done)
+    return done
