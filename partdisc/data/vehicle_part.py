@@ -89,10 +89,10 @@ def _find(root: pathlib.Path, name: str) -> pathlib.Path:
 def _load(path: pathlib.Path, variable: str) -> np.ndarray:
     from scipy import io
 
+    if not path.is_file():
+        raise errors.DataError(f"{path}: no such file")
     try:
         content = io.loadmat(path)
-    except FileNotFoundError:
-        raise errors.DataError(f"{path}: no such file") from None
     except Exception as error:  # SciPy's reader raises nearly anything on damaged bytes.
         raise errors.DataError(f"{path}: not a MATLAB file: {error}") from None
     if variable not in content:
