@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from partdisc import config as configuration
 from partdisc import figures, images, report, stages, training
+from partdisc.config import base_config
 from partdisc.figures import sheet
 from partdisc.report import pairs, parts
 from partdisc.train import train
+from partdisc.validation import validate
 from partdisc.workdir import Workdir
 
 PICTURES = [
@@ -140,7 +141,7 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
         jnp.asarray(features, jnp.float16), jnp.full((3, 2), jnp.array([rows, columns])),
         jnp.ones((3, rows * columns)), jnp.zeros(channels),
     )
-    config = configuration.base_config()
+    config = base_config()
     config.parts.update({"count": channels, "kappa": 10.0})
     config.alignment.update({"transform": "translation", "hypotheses": 64})
     settings = training.settings_of(config)
@@ -206,7 +207,7 @@ def test_labels_lie_around_the_centres_of_their_cells(tmp_path, drawn):
 
 
 def tiny_config(name: str, root: str = ""):
-    config = configuration.base_config()
+    config = base_config()
     config.data.update({
         "name": name, "root": root, "short_side": 64, "shapes_train": 8, "shapes_fit": 3,
         "shapes_test": 3, "shapes_size": 80, "crop_margin": 0.2 if name == "shapes" else -1.0,
@@ -220,7 +221,7 @@ def tiny_config(name: str, root: str = ""):
     config.train.update({"steps": 3, "batch": 2})
     config.detection.box = 24.0
     config.report.update({"images": 2, "channels": 3})
-    configuration.validate(config)
+    validate(config)
     return config
 
 
