@@ -22,7 +22,7 @@ def part(image, category, bbox=None, **rest):
 def write(path, images, categories, annotations):
     path.parent.mkdir(parents=True, exist_ok=True)
     for one in images:
-        (path.parent / one["file_name"]).write_bytes(b"x")
+        (path.parent / one.get("file_name", "unnamed")).write_bytes(b"x")
     content = {"images": images, "categories": categories, "annotations": annotations}
     path.write_text(json.dumps(content))
     return path
