@@ -109,6 +109,7 @@ def base_config() -> ml_collections.ConfigDict:
         # are not regressed from.
         "min_firing": 0.05,
         "alignment_images": 100,
+        "extras": "",  # by commas: keypoints, equivariance, fit_sizes, cumulative, backward
     })
     config.report = section({"images": 6, "channels": 6})
     config.table = section({
@@ -133,6 +134,11 @@ def flatten(config: ml_collections.ConfigDict) -> dict[str, object]:
 def regression_protocols(config: ml_collections.ConfigDict) -> list[str]:
     """Return the names in `config.evaluation.protocols`."""
     return [name.strip() for name in config.evaluation.protocols.split(",")]
+
+
+def extras_wanted(config: ml_collections.ConfigDict) -> list[str]:
+    """Return the names in `config.evaluation.extras`."""
+    return [name.strip() for name in config.evaluation.extras.split(",") if name.strip()]
 
 
 def detection_protocols(config: ml_collections.ConfigDict) -> list[str]:

@@ -99,6 +99,12 @@ def _split(config: Any, inputs: stages.Inputs, indices: np.ndarray) -> Split:
     )
 
 
+def fit_and_test(config: Any, inputs: stages.Inputs) -> tuple[Split, Split]:
+    """Return the fit and the test images in the frame of `to_frame`."""
+    splits = inputs.dataset.splits
+    return tuple(_split(config, inputs, splits[name]) for name in ("fit", "test"))
+
+
 def _errors(config: Any, inputs: stages.Inputs, fit: Split, test: Split, points: tuple):
     """Return {protocol: LandmarkScore} of points of the fit and the test images."""
     scores = {}
@@ -127,24 +133,41 @@ def regress(
       `nme_peak` and `nme_mean`, %, of the first protocol with `n_fit` and `n_test`, and
       those of each under `regression`; `channels_regressed`.
     """
-    splits = inputs.dataset.splits
-    fit_split, test_split = (_split(config, inputs, splits[name]) for name in ("fit", "test"))
-    firing = evaluation.firing_channels(
-        fit.scores[:, :, 0], min_firing=config.evaluation.min_firing
-    )
+    fit_split, test_split = fit_and_test(config, inputs)
     found: dict[str, dict[str, float]] = {name: {} for name in regression_protocols(config)}
     for kind in ("peak", "mean"):
-        points = tuple(
-            to_frame(config, inputs, splits[name], getattr(one, kind)[:, firing])[0]
-            for name, one in (("fit", fit), ("test", test))
-        )
+        points = points_in_frame(config, inputs, fit, test, kind)
         errors = _errors(config, inputs, fit_split, test_split, points)
         for name, error in errors.items():
             found[name] |= {
                 f"nme_{kind}": error.error, "n_fit": error.n_fit, "n_test": error.n_test
             }
     first = found[regression_protocols(config)[0]]
-    return first | {"channels_regressed": int(firing.sum()), "regression": found}
+    return first | {"channels_regressed": points[0].shape[1], "regression": found}
+
+
+def points_in_frame(
+    config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions, kind: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the points of the channels that fire often enough, in the frame of `to_frame`.
+
+    Args:
+      config: the whole config.
+      inputs: data set and geometry.
+      fit: predictions on the fit split, which say how often a channel fires.
+      test: predictions on the test split.
+      kind: `peak` or `mean`.
+
+    Returns:
+      [Nf, K', 2] and [Nt, K', 2].
+    """
+    firing = evaluation.firing_channels(
+        fit.scores[:, :, 0], min_firing=config.evaluation.min_firing
+    )
+    return tuple(
+        to_frame(config, inputs, inputs.dataset.splits[name], getattr(one, kind)[:, firing])[0]
+        for name, one in (("fit", fit), ("test", test))
+    )
 
 
 def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, Any]]:
@@ -153,8 +176,7 @@ def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, Any]]:
     `mean_shape` is what a point at the same pixel of every image tells, by `default` the
     mean of the fit landmarks. `image_centre` is by `default` alone.
     """
-    splits = inputs.dataset.splits
-    fit, test = (_split(config, inputs, splits[name]) for name in ("fit", "test"))
+    fit, test = fit_and_test(config, inputs)
     # Off the centre, where `lmdis` has its origin and a point cannot act as an intercept.
     pixel = config.data.short_side / 4
     still = tuple(np.full((len(one.sizes), 1, 2), pixel) for one in (fit, test))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from partdisc import evaluate, label_free, report, stages, training
+from partdisc import evaluate, evaluate_extras, label_free, report, stages, training
 from partdisc.check import check
 from partdisc.config import flatten
 from partdisc.evaluate_alignment import alignment_quality
@@ -186,6 +186,10 @@ def _score_labelled(run: Trained, params: Any, shown: np.ndarray, quality: Label
     figures, channels = evaluate.score(run.config, run.inputs, fit, test)
     figures["alignment"] = alignment_quality(
         run.config, run.inputs, run.features, run.settings, params, run.start.offset
+    )
+    figures["extras"] = evaluate_extras.measure(
+        run.config, run.inputs, run.features, run.settings.layer, params, run.start.offset,
+        fit, test,
     )
     return figures, test, channels
 

@@ -1,5 +1,6 @@
 """Print the figures of results.json as tables."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,30 @@ def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
             ["", "before", "after", "oracle", "improved", "identity", "inliers", "matches"],
             [_alignment_row(name, results[name]["alignment"]) for name in aligned],
         )
+    _print_extras(results, layers)
+
+
+def _print_extras(results: dict[str, Any], layers: tuple[str, ...]) -> None:
+    """Print the figures of `config.evaluation.extras`, a row each."""
+    rows = []
+    flat = [dict(_flat(results[name].get("extras", {}))) for name in layers]
+    for key in flat[-1]:
+        rows.append([key, *(f"{one[key]:.2f}" for one in flat)])
+    if rows:
+        say("")
+        table("further figures, %, and counts", ["", *layers], rows)
+
+
+def _flat(extras: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in extras.items():
+        if isinstance(value, dict):
+            unit = " % at most" if name == "cumulative" else ""
+            yield from ((f"{name}: {key}{unit}", figure) for key, figure in value.items())
+        elif isinstance(value, list):
+            for row in value:
+                yield f"{name}: {row['images']} images", row["mean"]
+        else:
+            yield name, value
 
 
 def _subject(results: dict[str, Any]) -> str:

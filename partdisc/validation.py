@@ -21,6 +21,7 @@ from partdisc import (
 from partdisc.config import (
     base_config,
     detection_protocols,
+    extras_wanted,
     flatten,
     regression_protocols,
 )
@@ -42,6 +43,7 @@ _CHOICES = {
     "evaluation.channel_selection": ("fit", "test"),
 }
 DETECTION_PROTOCOLS = ("l2", "iou", "vsp")
+EXTRAS = ("keypoints", "equivariance", "fit_sizes", "cumulative", "backward")
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 _INFINITY = math.inf
 _RANGES = {
@@ -129,6 +131,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     for key, given, known in (
         ("protocols", regression_protocols(config), evaluation.PROTOCOLS),
         ("detection", detection_protocols(config), DETECTION_PROTOCOLS),
+        ("extras", extras_wanted(config), EXTRAS),
     ):
         if not set(given) <= set(known):
             raise errors.ConfigError(

@@ -14,7 +14,7 @@ from partdisc.validation import validate
 FREE = {
     "data.root", "data.category", "data.coco_train", "data.coco_test", "data.split_polygons",
     "backbone.layer", "backbone.weights", "evaluation.protocols", "evaluation.detection",
-    "table.data", "table.seeds",
+    "evaluation.extras", "table.data", "table.seeds",
 }  # fmt: skip
 KEYS = sorted(flatten(base_config()))
 NUMBERS = [key for key in KEYS if type(flatten(base_config())[key]) in (int, float)]

@@ -307,7 +307,7 @@ def test_a_process_holds_its_folder(run, environment, tmp_path):
     [
         ([], ["--config=FILE"]),
         (["--config=configs/none.py"], ["configs/none.py"]),
-        ([*DEMO, "--config.train.stepz=1"], ["config.train.stepz", "learning_rate, steps"]),
+        ([*DEMO, "--config.train.stepz=1"], ["config.train.stepz", "learning_rate, objective, steps"]),
         ([*DEMO, "--config.trian.steps=1"], ["config.trian.steps", "pseudo_gt"]),
         ([*DEMO, "--config.train.steps=many"], ["config.train.steps", "many"]),
         ([*DEMO, "--config.train.steps=-1"], ["config.train.steps", "-1", "0 to"]),
@@ -453,6 +453,23 @@ def test_a_table_of_the_paper(run, tmp_path):
     assert (tmp_path / "table" / "table.txt").read_text() == table
     one_line(run("--config=configs/tables.py:nine", "--mode=table"), "configs/tables.py:nine")
     one_line(run("--config=configs/tables.py:9", "--mode=table"), "config.table.number is 9")
+
+
+def test_further_figures_by_name(run, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    names = ["keypoints", "equivariance", "fit_sizes", "cumulative", "backward"]
+    ended = run(*DEMO, "--mode=evaluate", f"--workdir={tmp_path / 'run'}",
+                f"--config.evaluation.extras={','.join(names)}")
+    assert ended.returncode == 0, ended.stderr
+    extras = json.loads((tmp_path / "run" / "results.json").read_text())["trained"]["extras"]
+    assert list(extras) == names
+    assert 0 <= extras["keypoints"]["nmi_fg"] <= 100 and extras["keypoints"]["keypoints"] > 10
+    assert 0 < extras["equivariance"]["map_distance"] < 100
+    assert extras["backward"] > 0
+    assert [row["images"] for row in extras["fit_sizes"]] == [5, 8]
+    shares = list(extras["cumulative"].values())
+    assert shares == sorted(shares) and shares[-1] <= 100
+    assert "keypoints: nmi_full" in ended.stdout and "fit_sizes: 5 images" in ended.stdout
 
 
 def test_check_computes_nothing(run, tmp_path):
