@@ -307,7 +307,10 @@ def test_a_process_holds_its_folder(run, environment, tmp_path):
     [
         ([], ["--config=FILE"]),
         (["--config=configs/none.py"], ["configs/none.py"]),
-        ([*DEMO, "--config.train.stepz=1"], ["config.train.stepz", "learning_rate, objective, steps"]),
+        (
+            [*DEMO, "--config.train.stepz=1"],
+            ["config.train.stepz", "learning_rate, objective, steps"],
+        ),
         ([*DEMO, "--config.trian.steps=1"], ["config.trian.steps", "pseudo_gt"]),
         ([*DEMO, "--config.train.steps=many"], ["config.train.steps", "many"]),
         ([*DEMO, "--config.train.steps=-1"], ["config.train.steps", "-1", "0 to"]),
