@@ -107,13 +107,12 @@ def score(
         f"{measure}_{name}": float("nan")
         for name in ("box", "short_side") for measure in ("map_l2", "pck")
     }
-    chosen: dict[str, evaluation.MeanPrecision] = {}
+    first = None
     for protocol in detection_protocols(config):
         measure = _score_distances if protocol == "l2" else _score_boxes
         measured, precision = measure(config, inputs, fit, test, protocol)
         figures |= measured
-        chosen[protocol] = precision
-    first = chosen[detection_protocols(config)[0]]
+        first = first or precision
     figures["ap_per_part"] = dict(
         zip(inputs.dataset.landmark_names, first.per_part.tolist(), strict=True)
     )

@@ -47,9 +47,8 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
             raise DataError(f"{path}: no prediction for any of the {silent} {name} images")
         if silent:
             say(f"  {silent} of {len(index)} {name} images have no prediction")
-        split[name] = Predictions(points, scores, np.where(
-            np.isfinite(scores[:, :, :1]), points[:, :, 0], np.nan
-        ))
+        found_here = Predictions(points, scores, points[:, :, 0])
+        split[name] = found_here._replace(mean=found_here.peak)
     figures, channels = evaluate.score(config, inputs, split["fit"], split["test"])
     for one in (figures, *figures["regression"].values()):
         del one["nme_mean"]  # A point has no other mean than itself.

@@ -221,20 +221,25 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(
     assert steps == list(range(1, 13))
 
 
+def kill_after(steps, arguments, workdir, environment):
+    """Run, and kill -9 once the log has so many steps."""
+    process = subprocess.Popen(
+        [sys.executable, "run.py", *arguments, f"--workdir={workdir}"],
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    rows = workdir / "metrics.jsonl"
+    while not (rows.exists() and rows.read_text().count("\n") >= steps) and process.poll() is None:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
 def test_pools_refreshed_in_training_survive_a_kill_too(run, environment, tmp_path):
     refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
     ended = run(*refreshing, f"--workdir={tmp_path / 'whole'}")
     assert ended.returncode == 0, ended.stderr
     workdir = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "run.py", *refreshing, f"--workdir={workdir}"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    rows = workdir / "metrics.jsonl"
-    while not (rows.exists() and rows.read_text().count("\n") >= 7) and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_after(7, refreshing, workdir, environment)
     ended = run(*refreshing, f"--workdir={workdir}")
     assert ended.returncode == 0, ended.stderr
     expected, found = trained(tmp_path / "whole"), trained(workdir)
@@ -262,15 +267,7 @@ def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
     }
     assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
     workdir = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "run.py", *templates, f"--workdir={workdir}"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    rows = workdir / "metrics.jsonl"
-    while not (rows.exists() and rows.read_text().count("\n") >= 6) and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    kill_after(6, templates, workdir, environment)
     ended = run(*templates, f"--workdir={workdir}")
     assert ended.returncode == 0, ended.stderr
     expected, found = trained(tmp_path / "whole"), trained(workdir)
