@@ -147,12 +147,16 @@ def _describe(dataset: Dataset) -> None:
 
 def _check_splits(config: Any, dataset: Dataset) -> None:
     """Refuse a labelled set with nothing to fit or to test on."""
-    for split in ("fit", "test"):
-        if len(dataset.landmark_names) and not len(dataset.splits[split]):
-            raise DataError(
-                f"data: the split '{split}' of {dataset.name} has no images here "
-                f"(config.data.splits is '{config.data.splits}')"
-            )
+    for split in ("fit", "test") if dataset.landmark_names else ():
+        index = dataset.splits[split]
+        if len(index) and np.isfinite(dataset.points[index]).any():
+            continue
+        fault = f"shows no part, or none just once, in {len(index)}" if len(index) else "has no"
+        lists = f": {', '.join(map(str, dataset.sources))}" if dataset.sources else ""
+        raise DataError(
+            f"data: the split '{split}' of {dataset.name} {fault} images here{lists} "
+            f"(config.data.splits is '{config.data.splits}')"
+        )
 
 
 def _check_enough(

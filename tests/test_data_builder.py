@@ -119,7 +119,7 @@ def test_training_images_can_be_mirrored(cache):
 def test_points_are_of_parts_that_occur_once():
     nan = (np.nan, np.nan)
     instances = np.array([[[(1, 2), nan], [nan, (3, 4)], [(5, 6), (7, 8)], [nan, nan]]])
-    opened = dataset.Dataset(*[None] * 3, instances, *[None] * 9)
+    opened = dataset.Dataset(*[None] * 3, instances, *[None] * 10)
     np.testing.assert_array_equal(opened.points, [[(1, 2), (3, 4), nan, nan]])
 
 

@@ -127,6 +127,11 @@ MALFORMED = {
     r"images\[0\]: needs an id and a file_name": ([{"id": 1}], PARTS, []),
     r"categories\[0\]: needs an id and a name": (IMAGES, [{"id": 1}], []),
     r"annotations\[0\]: image_id 5 is not": (IMAGES, PARTS, [part(5, 7, BOX)]),
+    r"annotations\[0\]: image_id \[1\] is not": (IMAGES, PARTS, [part([1], 7, BOX)]),
+    r"annotations\[2\]: id 4 is that of \[1\] too": (
+        IMAGES, PARTS, [part(1, 7, BOX), part(1, 7, BOX, id=4), part(2, 7, BOX, id=4)]
+    ),
+    r"categories\[0\]: keypoints must be a list": (IMAGES, [{**PARTS[0], "keypoints": 2}], []),
     r"annotations\[1\]: category_id 5 is": (IMAGES, PARTS, [part(1, 7, BOX), part(1, 5, BOX)]),
     r"annotations\[0\]: bbox must be 4 finite": (IMAGES, PARTS, [part(1, 7, [0, 0, 1])]),
     r"annotations\[0\]: bbox must be 4": (IMAGES, PARTS, [part(1, 7, [0, 0, NAN, 1])]),

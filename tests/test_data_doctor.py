@@ -79,6 +79,12 @@ def test_annotation_outside_or_absent(findings, image, what, severity):
     assert findings(SOUND)[0][what].severity == "ok"
 
 
+def test_a_split_without_any_landmark_is_an_error(findings):
+    found, worst = findings([*SOUND[:2], (("test",), [(NAN, NAN)] * 2, BOX)])
+    assert worst == "error"
+    assert found["fit and test images without any landmark"].severity == "error"
+
+
 def test_a_rounded_landmark_on_the_edge_is_inside(findings):
     image = (("test",), [(20, 30), (-1, 0)], (-1, -1, 20.5, 30.5))
     found, _ = findings([*SOUND, image])

@@ -144,6 +144,7 @@ def _dataset(
         eyes=listing.eyes,
         problems=listing.problems + bad,
         notes=listing.notes,
+        sources=listing.sources,
         fingerprint=hashlib.sha256(repr(options).encode()).hexdigest(),
         folder=where,
     )

@@ -43,12 +43,19 @@ class CocoFile:
         )
         self.images = self._by_id("images", images, "file_name")
         self.categories = self._by_id("categories", categories, "name")
+        for i, one in enumerate(categories):
+            names = one.get("keypoints", [])
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                self.fail(f"categories[{i}]: keypoints must be a list of names")
         self.annotations = []
         self.crowds = 0
+        seen: dict[Any, int] = {}
         for i, one in enumerate(annotations):
             for key, table in (("image_id", self.images), ("category_id", self.categories)):
-                if one.get(key) not in table:
+                if not _is_id(one.get(key)) or one[key] not in table:
                     self.fail(f"annotations[{i}]: {key} {one.get(key)!r} is not among the ids")
+            if _is_id(one.get("id")) and seen.setdefault(one["id"], i) != i:
+                self.fail(f"annotations[{i}]: id {one['id']!r} is that of [{seen[one['id']]}] too")
             if one.get("iscrowd"):
                 self.crowds += 1
             else:
@@ -67,7 +74,7 @@ class CocoFile:
     def _by_id(self, key: str, section: list[dict], name: str) -> dict[Any, dict]:
         table: dict[Any, dict] = {}
         for i, one in enumerate(section):
-            if not isinstance(one.get("id"), (int, str)) or not isinstance(one.get(name), str):
+            if not _is_id(one.get("id")) or not isinstance(one.get(name), str):
                 self.fail(f"{key}[{i}]: needs an id and a {name}")
             if one["id"] in table:
                 self.fail(f"{key}[{i}]: id {one['id']!r} is there twice")
@@ -148,6 +155,10 @@ class CocoFile:
             wanted = "pairs of" if count is None else count
             self.fail(f"annotations[{i}]: {key} must be {wanted} finite numbers")
         return values
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, (int, str))
 
 
 def _load(path: pathlib.Path) -> Any:

@@ -34,6 +34,7 @@ class Dataset:
         problems: the images that could not be used, and why.
         fingerprint: changes when the files or the options of the data set do.
         notes: lines on what was left out on purpose.
+        sources: the list files that were read.
         folder: where the prepared data lies.
     """
 
@@ -49,6 +50,7 @@ class Dataset:
     problems: list[record.Problem]
     fingerprint: str
     notes: tuple[str, ...]
+    sources: tuple[pathlib.Path, ...]
     folder: pathlib.Path
 
     def __len__(self) -> int:

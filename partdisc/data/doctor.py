@@ -127,9 +127,11 @@ def _counts(config: Any, listing: record.Listing) -> list[Finding]:
         numbers = ", ".join(f"{n:,}" for n in official)
         findings = [Finding("warning", "images of the splits", f"{text}; official: {numbers}")]
     if listing.landmark_names:
+        lists = f" in {', '.join(map(str, listing.sources))}" if listing.sources else ""
         for split, count in zip(record.SPLITS, counts, strict=True):
             if not count:
-                findings.append(Finding("error", "images of the splits", f"no {split} images"))
+                found = f"no {split} images{lists}"
+                findings.append(Finding("error", "images of the splits", found))
     return findings
 
 
@@ -201,13 +203,25 @@ def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
     ]
     findings = [
         _named("warning", "images with landmarks outside", points_out),
-        _named("warning", "fit and test images without any landmark", empty),
+        _named(
+            "error" if _covers_a_split(empty, seen) else "warning",
+            "fit and test images without any landmark", empty,
+        ),
         _named("warning", "landmarks that no image shows", never),
     ]
     if len(boxless) < len(seen):
         findings.append(_named("note", "images with boxes that reach outside", boxes_out))
         findings.append(_named("warning", "images without a box", boxless))
     return findings
+
+
+def _covers_a_split(keys: list[str], seen: list[_Seen]) -> bool:
+    """Say whether these are all images of the fit or of the test split."""
+    for split in ("fit", "test"):
+        members = {one.one.key for one in seen if split in one.one.splits}
+        if members and members <= set(keys):
+            return True
+    return False
 
 
 def _named(severity: str, what: str, names: list[str]) -> Finding:
