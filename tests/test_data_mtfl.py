@@ -31,6 +31,7 @@ def test_splits_and_points(root):
     ]
     expected = [(0, 9), (1, 19), (2, 29), (3, 39), (4, 49)]
     np.testing.assert_array_equal(listing.records[0].load().points, expected)
+    np.testing.assert_array_equal(listing.records[0].load().box, [-10, -1, 14, 59])
     assert dict(listing.problems) == {"net_7876/gone.jpg": "in training.txt, but no such file"}
     assert listing.notes == ("1 images are in neither list",)
 

@@ -4,10 +4,13 @@
     lfw_5590/, net_7876/        the images of training.txt
     AFLW/                       those of testing.txt, the AFLW test set of the literature
 
-Paths are written with a backslash, and coordinates count from 1.
+Paths are written with a backslash, and coordinates count from 1. There are no boxes of faces:
+detection is scored by one made of the five points (`face_box`).
 """
 
 import pathlib
+
+import numpy as np
 
 from partdisc.data import record
 from partdisc.data.celeba import EYES, NAMES
@@ -38,9 +41,25 @@ def read(root: pathlib.Path) -> record.Listing:
         for row, marks in zip(rows, points, strict=True):
             key = row.words[0].replace("\\", "/")
             if key in files:
-                records.append(record.file_record(root, key, files[key], splits, marks))
+                records.append(
+                    record.file_record(root, key, files[key], splits, marks, face_box(marks))
+                )
             else:
                 problems.append(record.Problem(key, f"in {path.name}, but no such file"))
     others = sum(key.lower().endswith(record.ENDINGS) for key in files) - len(records)
     notes = (f"{others} images are in neither list",) if others else ()
     return record.Listing(records, problems, NAMES, EYES, sources, notes=notes)
+
+
+def face_box(points: np.ndarray) -> np.ndarray:
+    """Return the box of a face: that of its points, and a quarter of its longer side around.
+
+    Args:
+        points: (y, x), pixels [L, 2].
+
+    Returns:
+        (y0, x0, y1, x1), pixels [4].
+    """
+    start, stop = points.min(axis=0), points.max(axis=0)
+    margin = 0.25 * (stop - start).max()
+    return np.concatenate([start - margin, stop + margin])

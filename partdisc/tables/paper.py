@@ -103,7 +103,7 @@ DATASETS = {category: _vehicles(category) for category in CATEGORIES} | {
     "celeba_scops": _faces("CelebA, large faces", "celeba_wild", "scops", "celeba_wild"),
     "celeba_subset": _faces("CelebA subset, aligned", "celeba", "subset", "celeba"),
     "mtfl": Data(
-        "MTFL, unaligned", {"data.name": "mtfl", "train.steps": 400}, _DISTANCES[1:],
+        "MTFL, unaligned", {"data.name": "mtfl", "train.steps": 400}, _DISTANCES,
         "celeba_wild", _SHARE,
     ),
     "cub": Data("CUB", {"data.name": "cub", "train.steps": 400}, _DISTANCES),
