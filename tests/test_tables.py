@@ -3,6 +3,8 @@
 import csv
 import io
 import math
+import pathlib
+import runpy
 
 import numpy as np
 import pytest
@@ -74,6 +76,34 @@ def test_the_ablation_shares_its_runs():
 def test_the_smaller_training_set_is_that_of_the_data():
     changes = [dict(run.changes) for run in runs_of(TABLES[8], ("celeba", "celeba_subset"), (0,))]
     assert changes == [{}, {"data.splits": "mafl"}, {}, {"data.train_subset": 235}]
+
+
+@pytest.mark.parametrize(
+    ("data", "file", "argument"),
+    [
+        ("celeba", "celeba", "official"), ("celeba_wild", "celeba", "official,wild"),
+        ("mafl", "celeba", "mafl"), ("mafl_wild", "celeba", "mafl,wild"),
+        ("celeba_scops", "celeba", "scops,wild"), ("celeba_subset", "celeba", "subset"),
+        ("mtfl", "mtfl", None), ("cub", "cub", "full"), ("cub_cropped", "cub", "cropped"),
+        ("car_parts", "car_parts", None), ("shapes", "demo", None),
+        *((category, "vehicle_part", category) for category in CATEGORIES),
+    ],
+)  # fmt: skip
+def test_a_column_is_the_configuration_of_its_file(data, file, argument):
+    path = pathlib.Path(__file__).parent.parent / "configs" / f"{file}.py"
+    module = runpy.run_path(str(path))
+    wanted = module["get_config"](*filter(None, [argument]))
+    assert flatten(config_of(base_config(), run_of(data, {}, 0), {})) == flatten(wanted)
+
+
+def test_a_column_stands_for_what_its_table_has():
+    found = {}
+    for number in (3, 4):
+        table = TABLES[number]
+        outcomes = {run: Outcome(results()) for run in runs_of(table, ("celeba_subset",), (0,))}
+        found[number] = layout.render(table, number, ("celeba_subset",), outcomes, (0,))["txt"]
+    assert "stands for CelebA, aligned of the paper" in found[3] and "5.33" in found[3]
+    assert "stands for MAFL, aligned of the paper" in found[4] and "15.84" in found[4]
 
 
 def test_what_the_user_set_wins():

@@ -82,8 +82,8 @@ def figures_of(
 
 def _published(row: Row, data: str) -> float:
     """Return the paper's figure for a data set, or for the one that it stands for."""
-    name = data if data in row.published else DATASETS[data].stands_for
-    return row.published.get(name, math.nan)
+    names = (data, *DATASETS[data].stands_for)
+    return next((row.published[name] for name in names if name in row.published), math.nan)
 
 
 def difference(first: Figures, second: Figures) -> Figures:
@@ -221,10 +221,10 @@ def _notes(table, datasets, outcomes, seeds) -> list[str]:
             f"{' (random weights)' if done['random_weights'] else ''}, {done['n_train']} train, "
             f"{done['trained']['n_fit']} fit, {done['trained']['n_test']} test images, {by}"
         )
-        stands_for = DATASETS[data].stands_for
-        if stands_for:
+        other = next((name for name in DATASETS[data].stands_for if name in table.columns), None)
+        if other:
             notes.append(
-                f"{DATASETS[data].heading} stands for {DATASETS[stands_for].heading} of the paper"
+                f"{DATASETS[data].heading} stands for {DATASETS[other].heading} of the paper"
             )
     if len(seeds) > 1:
         notes.append(f"mean ± standard deviation over seeds {', '.join(map(str, seeds))}")
