@@ -15,7 +15,7 @@ from partdisc.label_free import LabelFree
 from partdisc.progress import say
 from partdisc.results_table import print_results
 from partdisc.score import score
-from partdisc.tables import make_table
+from partdisc.tables import Doing, make_table
 from partdisc.train import train
 from partdisc.validation import validate
 from partdisc.workdir import Workdir, write_json, write_lines
@@ -57,11 +57,16 @@ def run(
             score(config, workdir, predictions)
             return 0
         if mode == "table":
-            make_table(config, workdir, given or {}, _run_of_a_table)
+            make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
             return 0
         trained = _train(config, workdir, mode)
         _show(workdir, trained, _evaluate(workdir, trained))
     return 0
+
+
+def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
+    with Workdir(path) as workdir:
+        return stages.prepared_data(config, workdir).fingerprint
 
 
 def _run_of_a_table(config: Any, path: pathlib.Path) -> None:

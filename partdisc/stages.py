@@ -58,6 +58,20 @@ class Start(NamedTuple):
     key: str
 
 
+def prepared_data(config: Any, workdir: Workdir) -> Dataset:
+    """Open the data set, preparing it where that has not been done, and say nothing else.
+
+    Raises:
+      errors.PartdiscError: a file is absent or unusable.
+    """
+    return open_dataset(
+        config.data,
+        workdir.path / "data",
+        seed=config.seed,
+        progress=lambda records, total, label: track(records, label, total=total, unit="images"),
+    )
+
+
 def open_data(config: Any, workdir: Workdir) -> Inputs:
     """Open the data set alone, and say what was found.
 
@@ -68,12 +82,7 @@ def open_data(config: Any, workdir: Workdir) -> Inputs:
       errors.PartdiscError: a file is absent or unusable, or a split is empty.
     """
     network = backbone(config.backbone.name, config.backbone.layer)
-    dataset = open_dataset(
-        config.data,
-        workdir.path / "data",
-        seed=config.seed,
-        progress=lambda records, total, label: track(records, label, total=total, unit="images"),
-    )
+    dataset = prepared_data(config, workdir)
     geometry = images.geometry(
         dataset.sizes, dataset.crops, config.data.short_side, network.stride,
         config.data.max_aspect,

@@ -14,7 +14,7 @@ from partdisc.errors import ConfigError, DataError
 from partdisc.tables import layout, make_table, sweep
 from partdisc.tables.layout import Figures
 from partdisc.tables.paper import CATEGORIES, DATASETS, TABLES
-from partdisc.tables.sweep import Outcome, config_of, run_of, runs_of
+from partdisc.tables.sweep import Doing, Outcome, config_of, run_of, runs_of
 from partdisc.validation import validate
 from partdisc.workdir import Workdir, write_json
 
@@ -31,6 +31,11 @@ def results(precision=50.0, error=6.0, **changes):
         "protocol": {"regression": "default", "detection": "iou", "channel_selection": "fit"},
         **changes,
     }  # fmt: skip
+
+
+def doing(train):
+    """Do runs by a function, on data that never change."""
+    return Doing(lambda made, path: "the data", train)
 
 
 def averages(rows, columns):
@@ -127,16 +132,19 @@ def test_a_sweep_takes_up_what_an_earlier_one_left(tmp_path):
 
     runs = runs_of(TABLES[5], ("cub",), (0, 1, 2))
     with pytest.raises(KeyboardInterrupt):
-        sweep.sweep(config, runs, tmp_path, {}, train)
-    outcomes = sweep.sweep(config, runs, tmp_path, {}, train)
+        sweep.sweep(config, runs, tmp_path, {}, doing(train))
+    outcomes = sweep.sweep(config, runs, tmp_path, {}, doing(train))
     assert [seed for seed, *_ in done] == [0, 1, 1, 2]
     assert [outcomes[run].results["trained"]["map_iou"] for run in runs] == [0, 1, 2]
     # Other seeds and another table's number change nothing of what was done.
     config.table.seeds, config.table.number = "0,1,2,3", 6
-    sweep.sweep(config, runs, tmp_path, {}, train)
+    sweep.sweep(config, runs, tmp_path, {}, doing(train))
     assert len(done) == 4
-    sweep.sweep(config, runs[:1], tmp_path, {"train.steps": 3}, train)
+    sweep.sweep(config, runs[:1], tmp_path, {"train.steps": 3}, doing(train))
     assert len(done) == 5
+    # Nor are the data that an earlier sweep saw those of today.
+    sweep.sweep(config, runs[:2], tmp_path, {}, Doing(lambda made, path: "more images", train))
+    assert len(done) == 7
 
 
 def test_a_run_without_its_data_costs_that_run_alone(tmp_path):
@@ -146,8 +154,10 @@ def test_a_run_without_its_data_costs_that_run_alone(tmp_path):
         write_json(path / "results.json", results())
 
     runs = runs_of(TABLES[5], ("cub", "mtfl"), (0,))
-    outcomes = sweep.sweep(base_config(), runs, tmp_path, {}, train)
-    assert [outcomes[run].reason for run in runs] == ["images.txt: no such file", ""]
+    outcomes = sweep.sweep(base_config(), runs, tmp_path, {}, doing(train))
+    reason, nothing = (outcomes[run].reason for run in runs)
+    assert reason.startswith("images.txt: no such file; its files are images/, images.txt")
+    assert reason.endswith("from www.vision.caltech.edu/datasets/cub_200_2011") and not nothing
     text = layout.render(TABLES[5], 5, ("cub", "mtfl"), outcomes, (0,))["txt"]
     assert "CUB: not run: images.txt: no such file" in text
     assert "50.0" in text
@@ -248,7 +258,7 @@ def test_a_table_is_printed_and_written(tmp_path, capsys):
     config = base_config()
     config.table.number, config.table.data = 6, "shapes"
     with Workdir(tmp_path / "table") as workdir:
-        make_table(config, workdir, {"table.number": 6}, train)
+        make_table(config, workdir, {"table.number": 6}, doing(train))
     printed = capsys.readouterr().out
     assert "Table 6: landmark regression on CUB" in printed
     for ending in layout.FORMATS:

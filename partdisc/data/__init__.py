@@ -17,10 +17,10 @@ from partdisc import errors
 from partdisc.data import record
 from partdisc.data.dataset import Dataset, crop_boxes
 from partdisc.data.preparation import Progress, Table, load_table, prepare
-from partdisc.data.readers import NAMES, SPLITS, read
+from partdisc.data.readers import NAMES, SPLITS, origin, read
 from partdisc.data.record import Problem, mirrored
 
-__all__ = ["NAMES", "SPLITS", "Dataset", "Problem", "open_dataset", "read"]
+__all__ = ["NAMES", "SPLITS", "Dataset", "Problem", "open_dataset", "origin", "read"]
 
 # Changes when what is written to the cache does.
 _FORMAT = 2

@@ -17,6 +17,21 @@ _FOLDERS = {
     "coco": None,
     "folder": None,
 }
+# Of each set with publishers, what it needs and where that is to be had.
+_CELEBA = "list_eval_partition.txt (and MAFL's lists, github.com/zhzhanp/TCDCN-face-alignment)"
+_ORIGINS = {
+    "celeba": (f"img_align_celeba/, list_landmarks_align_celeba.txt, {_CELEBA}",
+               "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
+    "celeba_wild": ("img_celeba/, list_landmarks_celeba.txt, list_bbox_celeba.txt, " + _CELEBA,
+                    "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
+    "mtfl": ("training.txt, testing.txt, lfw_5590/, net_7876/, AFLW/",
+             "mmlab.ie.cuhk.edu.hk/projects/TCDCN.html"),
+    "cub": ("images/, images.txt, train_test_split.txt, image_class_labels.txt, "
+            "bounding_boxes.txt, parts/", "www.vision.caltech.edu/datasets/cub_200_2011"),
+    "vehicle_part": ("file_list/ and <category>_imagenet/transfered/ of VehicleSemanticPart, "
+                     "Images/ and Annotations/ of PASCAL3D+",
+                     "ccvl.jhu.edu and cvgl.stanford.edu/projects/pascal3d.html"),
+}  # fmt: skip
 NAMES = (*_FOLDERS, "shapes")
 SPLITS = celeba.WILD_SPLITS
 _SPLITS_OF = {"celeba": celeba.SPLITS, "celeba_wild": SPLITS}
@@ -77,3 +92,11 @@ def _root(name: str, root: str) -> pathlib.Path:
             f"one must say where {name} is"
         )
     return pathlib.Path(os.environ["PARTDISC_DATA"]) / _FOLDERS[name]
+
+
+def origin(name: str) -> str:
+    """Say which files a data set consists of and where they are to be had; "" if unknown."""
+    if name not in _ORIGINS:
+        return ""
+    files, place = _ORIGINS[name]
+    return f"its files are {files}, from {place}"

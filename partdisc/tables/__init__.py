@@ -2,5 +2,6 @@
 
 from partdisc.tables.command import make_table
 from partdisc.tables.paper import DATASETS, TABLES
+from partdisc.tables.sweep import Doing
 
-__all__ = ["DATASETS", "TABLES", "make_table"]
+__all__ = ["DATASETS", "TABLES", "Doing", "make_table"]

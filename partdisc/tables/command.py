@@ -1,14 +1,12 @@
 """Make a table of the paper: `--mode=table`."""
 
-import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from partdisc.errors import ConfigError
 from partdisc.progress import say
 from partdisc.tables.layout import FORMATS, render
 from partdisc.tables.paper import DATASETS, TABLES, Table
-from partdisc.tables.sweep import runs_of, sweep
+from partdisc.tables.sweep import Doing, runs_of, sweep
 from partdisc.workdir import Workdir, atomic
 
 
@@ -16,7 +14,7 @@ def make_table(
     config: Any,
     workdir: Workdir,
     given: dict[str, Any],
-    train: Callable[[Any, pathlib.Path], None],
+    doing: Doing,
 ) -> None:
     """Do the runs of a table that are not done yet, print it, and write it in every format.
 
@@ -24,7 +22,7 @@ def make_table(
       config: the whole config, valid.
       workdir: of the table.
       given: what the user set on the command line, {'section.key': value}.
-      train: does a run of a configuration in a work directory and leaves results.json.
+      doing: of the runs.
 
     Raises:
       errors.ConfigError: the config's section `table` names something that there is not.
@@ -32,7 +30,7 @@ def make_table(
     table = TABLES[config.table.number]
     datasets, seeds = _datasets(config, table), _seeds(config)
     own = {key: value for key, value in given.items() if not key.startswith("table.")}
-    outcomes = sweep(config, runs_of(table, datasets, seeds), workdir.path, own, train)
+    outcomes = sweep(config, runs_of(table, datasets, seeds), workdir.path, own, doing)
     written = render(table, config.table.number, datasets, outcomes, seeds)
     for ending in FORMATS:
         with atomic(workdir.path / f"table.{ending}") as temporary:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from partdisc.config import flatten
+from partdisc.data import origin
 from partdisc.errors import ConfigError, DataError
 from partdisc.progress import say
 from partdisc.tables.paper import DATASETS, Table
@@ -25,6 +26,18 @@ class Outcome(NamedTuple):
 
     results: dict[str, Any] | None
     reason: str = ""
+
+
+class Doing(NamedTuple):
+    """How runs are done, each of a configuration in a work directory.
+
+    Attributes:
+      fingerprint: of the data that a run would see; raises DataError where it is absent.
+      train: does a run and leaves results.json.
+    """
+
+    fingerprint: Callable[[Any, pathlib.Path], str]
+    train: Callable[[Any, pathlib.Path], None]
 
 
 def run_of(data: str, changes: dict[str, Any], seed: int) -> Run:
@@ -69,9 +82,9 @@ def sweep(
     runs: list[Run],
     folder: pathlib.Path,
     given: dict[str, Any],
-    train: Callable[[Any, pathlib.Path], None],
+    doing: Doing,
 ) -> dict[Run, Outcome]:
-    """Do all runs, or reuse what an earlier sweep with the same configurations left.
+    """Do all runs, or reuse what an earlier sweep with the same configurations and data left.
 
     The runs of a data set share a work directory, and so its features, and those of a seed
     their clusters and pools. A run whose data is absent, or whose row contradicts what its
@@ -82,41 +95,42 @@ def sweep(
       runs: as `runs_of` gives them.
       folder: of the sweep; results are kept in `results`, runs are done in `runs`.
       given: what the user set on the command line.
-      train: does a run of a configuration in a work directory and leaves results.json.
+      doing: of the runs.
 
     Returns:
       From each run to its outcome.
     """
     outcomes: dict[Run, Outcome] = {}
+    fingerprints: dict[str, str] = {}
     for number, run in enumerate(runs, 1):
         changes = ", ".join(f"{key}={value}" for key, value in run.changes) or "our defaults"
         label = f"run {number} of {len(runs)}: {run.data}, {changes}, seed {run.seed}"
+        workdir = folder / "runs" / run.data
         try:
             made = config_of(config, run, given)
-            outcomes[run] = Outcome(_results(made, run, folder, train, label))
-        except (ConfigError, DataError) as error:
-            say(f"{label} cannot be done: {error}")
+            data = digest(made.data.to_dict(), run.seed)
+            if data not in fingerprints:
+                fingerprints[data] = doing.fingerprint(made, workdir)
+            kept = folder / "results" / f"{run.data}-{_key(made, fingerprints[data])}.json"
+            done = read_json(kept)
+            if done is None:
+                say("")
+                say(label)
+                doing.train(made, workdir)
+                done = read_json(workdir / "results.json")
+                write_json(kept, done)
+            outcomes[run] = Outcome(done)
+        except ConfigError as error:
             outcomes[run] = Outcome(None, str(error))
+        except DataError as error:
+            where = origin(DATASETS[run.data].changes["data.name"])
+            outcomes[run] = Outcome(None, f"{error}{where and '; '}{where}")
+        if outcomes[run].results is None:
+            say(f"{label} cannot be done: {outcomes[run].reason}")
     return outcomes
 
 
-def _results(
-    made: Any,
-    run: Run,
-    folder: pathlib.Path,
-    train: Callable[[Any, pathlib.Path], None],
-    label: str,
-) -> dict[str, Any]:
-    """Return the results of a run, kept from before or fresh."""
+def _key(made: Any, fingerprint: str) -> str:
+    """Name a run by its data and its configuration, without the table that asked for it."""
     flat = flatten(made).items()
-    name = digest({key: value for key, value in flat if not key.startswith("table.")})
-    kept = folder / "results" / f"{run.data}-{name}.json"
-    done = read_json(kept)
-    if done is None:
-        say("")
-        say(label)
-        workdir = folder / "runs" / run.data
-        train(made, workdir)
-        done = read_json(workdir / "results.json")
-        write_json(kept, done)
-    return done
+    return digest(fingerprint, {k: v for k, v in flat if not k.startswith("table.")})
