@@ -174,18 +174,21 @@ def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, Any]]:
     """Score what reads no image, by the protocols as `regress` does.
 
     `mean_shape` is what a point at the same pixel of every image tells, by `default` the
-    mean of the fit landmarks. `image_centre` is by `default` alone.
+    mean of the fit landmarks. `image_centre` is given where the first protocol is `default`.
     """
     fit, test = fit_and_test(config, inputs)
     # Off the centre, where `lmdis` has its origin and a point cannot act as an intercept.
     pixel = config.data.short_side / 4
     still = tuple(np.full((len(one.sizes), 1, 2), pixel) for one in (fit, test))
-    centre = evaluation.constant_point_error(test.landmarks, test.sizes, normaliser=test.length)
     errors = {
         name: error.error
         for name, error in _errors(config, inputs, fit, test, still).items()
     }
-    return {
-        "mean_shape": {"nme": errors[regression_protocols(config)[0]], "regression": errors},
-        "image_centre": {"nme": centre.error},
-    }
+    first = regression_protocols(config)[0]
+    found = {"mean_shape": {"nme": errors[first], "regression": errors}}
+    if first == "default":
+        centre = evaluation.constant_point_error(
+            test.landmarks, test.sizes, normaliser=test.length
+        )
+        found["image_centre"] = {"nme": centre.error}
+    return found

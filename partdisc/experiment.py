@@ -140,6 +140,9 @@ def _evaluate(workdir: Workdir, run: Trained) -> Evaluated:
     labelled = bool(dataset.landmark_names)
     shown = dataset.splits["test" if labelled else "train"]
     for name, params in (("clustering", run.start.params), ("trained", run.params)):
+        if name == "trained" and config.train.steps == 0:
+            results[name] = results["clustering"]
+            continue
         say(f"evaluating: {name}")
         evaluate_layer = _score_labelled if labelled else _score_unlabelled
         quality = label_free.measure(

@@ -86,6 +86,11 @@ def test_a_point_that_never_moves_tells_the_mean_shape(rng):
     expected = evaluation.mean_shape_error(fit[0], test[0], normaliser=length).error
     assert found["mean_shape"]["nme"] == pytest.approx(expected)
     assert found["mean_shape"]["regression"]["default"] == found["mean_shape"]["nme"]
+    # The centre of the image has no figure in the units of another first protocol.
+    config.evaluation.protocols = "cub_image,default"
+    again = evaluate_regression.baselines(config, inputs)
+    assert "image_centre" in found and "image_centre" not in again
+    assert again["mean_shape"]["nme"] == again["mean_shape"]["regression"]["cub_image"]
 
 
 def test_part_boxes_are_clipped_to_the_part_used(rng):

@@ -182,22 +182,24 @@ def _headings(groups: list[list[Column]], papers: list[bool]) -> list[str]:
 
 
 def _differences(table, groups, papers, outcomes, seeds) -> list[formats.Line]:
-    """Compare the rows of ours with the clustering start, seed by seed."""
+    """Compare ours with the baselines of the paper, seed by seed."""
     rows = {row.name: row for row in table.rows if row.changes is not None}
-    if not {"Ours", "Clustering"} <= rows.keys():
-        return []
-    cells = []
-    for group, paper in zip(groups, papers, strict=True):
-        found = [
-            difference(*(
-                figures_of(rows[name], column, outcomes, seeds) for name in ("Ours", "Clustering")
-            ))
-            for column in group
-        ]
-        published = found[0].published
-        cells += ["" if math.isnan(published) else f"{published:+.1f}"] * paper
-        cells += [difference_text(one) for one in found]
-    return [formats.Line("", ["Ours - Clustering", *cells])]
+    others = [name for name in ("Clustering", "MaskRegularized") if name in rows]
+    lines = []
+    for other in others if "Ours" in rows else ():
+        cells = []
+        for group, paper in zip(groups, papers, strict=True):
+            found = [
+                difference(*(
+                    figures_of(rows[name], column, outcomes, seeds) for name in ("Ours", other)
+                ))
+                for column in group
+            ]
+            published = found[0].published
+            cells += ["" if math.isnan(published) else f"{published:+.1f}"] * paper
+            cells += [difference_text(one) for one in found]
+        lines.append(formats.Line("", [f"Ours - {other}", *cells]))
+    return lines
 
 
 def _notes(table, datasets, outcomes, seeds) -> list[str]:
