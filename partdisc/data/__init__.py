@@ -23,7 +23,7 @@ from partdisc.data.record import Problem, mirrored
 __all__ = ["NAMES", "SPLITS", "Dataset", "Problem", "open_dataset", "origin", "read"]
 
 # Changes when what is written to the cache does.
-_FORMAT = 2
+_FORMAT = 3
 
 
 def open_dataset(
