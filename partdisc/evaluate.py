@@ -9,7 +9,7 @@ import numpy as np
 from partdisc import evaluation, images, stages
 from partdisc.config import detection_protocols, regression_protocols
 from partdisc.detection import Detections, cells_to_pixels, detect
-from partdisc.evaluate_regression import Predictions, normalisers, regress
+from partdisc.evaluate_regression import Predictions, normalisers, regress, to_frame
 from partdisc.features import Features
 from partdisc.part_layer import Layer, packed_probabilities
 
@@ -173,6 +173,9 @@ def part_boxes(
 ) -> np.ndarray:
     """Put boxes of `config.detection.box` pixels on points, clipped to the part used.
 
+    They are square in the frame of `to_frame`, at the true aspect of the image: long images
+    are squeezed for the network, but part boxes are not (protocol B).
+
     Args:
       config: the whole config.
       inputs: data set and geometry.
@@ -180,23 +183,16 @@ def part_boxes(
       points: [n, ..., 2], (y, x) original pixels.
 
     Returns:
-      [n, ..., 4], (y0, x0, y1, x1) original pixels.
+      [n, ..., 4], (y0, x0, y1, x1) pixels of the frame.
     """
+    centres, scale = to_frame(config, inputs, indices, points)
+    crop = inputs.dataset.crops[indices]
     inner = (1,) * (points.ndim - 2)
-    geometry = inputs.geometry.take(indices)
-    start, stop = (
-        (edge - 0.5).reshape(-1, *inner, 2) for edge in (geometry.crop[:, :2], geometry.crop[:, 2:])
-    )
-    half = _half_box(config, geometry).reshape(-1, *inner, 2)
+    stop = ((crop[:, 2:] - crop[:, :2]) * scale[:, None] - 0.5).reshape(-1, *inner, 2)
+    half = 0.5 * config.detection.box
     return np.concatenate(
-        [np.clip(points - half, start, stop), np.clip(points + half, start, stop)], axis=-1
+        [np.clip(centres + side, -0.5, stop) for side in (-half, half)], axis=-1
     )
-
-
-def _half_box(config: Any, geometry: images.Geometry) -> np.ndarray:
-    """Return half the sides [n, 2] of a detection's box, original pixels."""
-    sides = geometry.crop[:, 2:] - geometry.crop[:, :2]
-    return 0.5 * config.detection.box * sides / geometry.working
 
 
 def detection_rows(
@@ -220,8 +216,8 @@ def detection_rows(
       best on these images: image, part, channel, score, point (y, x) and box
       (y0, x0, y1, x1), original pixels; by part, then image, strongest first.
     """
-    geometry = inputs.geometry.take(indices)
-    half = _half_box(config, geometry)
+    _, scale = to_frame(config, inputs, indices, found.points)
+    half = 0.5 * config.detection.box / scale
     rows = []
     for name, channel in parts.items():
         scores = found.scores[:, channel]

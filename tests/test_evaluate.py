@@ -93,20 +93,23 @@ def test_a_point_that_never_moves_tells_the_mean_shape(rng):
     assert again["mean_shape"]["nme"] == again["mean_shape"]["regression"]["cub_image"]
 
 
-def test_part_boxes_are_clipped_to_the_part_used(rng):
+def test_part_boxes_are_square_at_the_true_aspect_and_clipped(rng):
+    """An image of 300 x 900 pixels, squeezed to 1.5 : 1 for the network, and 100 pixel boxes."""
     config, inputs = base_config(), inputs_of(rng)
-    index = np.array([1, 4, 9])
-    crop = inputs.geometry.crop[index].astype(float)
-    middle = (crop[:, :2] + crop[:, 2:] - 1) / 2
-    points = np.stack([middle, crop[:, :2], np.full_like(middle, np.nan)], axis=1)
-    config.detection.box = 50.0
+    index = np.array([4, 0, 1])
+    inputs.dataset.crops[4] = 20, 10, 320, 910
+    scale = 224 / 300
+    points = np.array([[170, 460], [19.5, 9.5], [np.nan, np.nan]])[None].repeat(3, axis=0)
     boxes = evaluate.part_boxes(config, inputs, index, points)
-    sides = boxes[:, :, 2:] - boxes[:, :, :2]
-    working = inputs.geometry.working[index]
-    np.testing.assert_allclose(sides[:, 0] * working / (crop[:, 2:] - crop[:, :2]), 50)
-    np.testing.assert_allclose(boxes[:, 1, :2], crop[:, :2] - 0.5)  # At the corner: a quarter.
-    np.testing.assert_allclose(sides[:, 1], sides[:, 0] / 2 + 0.5, atol=1e-6)
+    middle = np.array([112, 336]) - 0.5
+    np.testing.assert_allclose(
+        boxes[0, 0], [*(middle + 0.5 * scale - 50), *(middle + 0.5 * scale + 50)]
+    )
+    np.testing.assert_allclose(boxes[0, 1], [-0.5, -0.5, 49.5, 49.5])  # A quarter at the corner.
     assert np.isnan(boxes[:, 2]).all()
+    sizes = inputs.dataset.crops[index, 2:] - inputs.dataset.crops[index, :2]
+    frame = sizes * (224 / sizes.min(axis=1, keepdims=True))
+    assert (boxes[:, :2, 2:] <= frame[:, None] - 0.5 + 1e-9).all()
 
 
 def test_detections_on_all_instances_score_100(rng):
@@ -157,9 +160,9 @@ def test_detection_rows(rng):
     ]
     y0, x0, y1, x1 = rows[0]["box"]
     np.testing.assert_allclose([(y0 + y1) / 2, (x0 + x1) / 2], points[0, 0, 0], atol=0.02)
-    crop, working = inputs.geometry.crop[2], inputs.geometry.working[2]
-    side = np.array([y1 - y0, x1 - x0]) * working / (crop[2:] - crop[:2])
-    np.testing.assert_allclose(side, config.detection.box, atol=0.1)
+    short = (inputs.dataset.crops[2, 2:] - inputs.dataset.crops[2, :2]).min()
+    side = config.detection.box * short / config.data.short_side
+    np.testing.assert_allclose([y1 - y0, x1 - x0], side, atol=0.02)
 
 
 def test_no_detection_at_all(rng):
