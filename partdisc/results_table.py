@@ -20,6 +20,18 @@ _COLUMNS = {
 }
 
 
+# What a reader must know of a protocol or a choice, wherever its name is printed.
+_WARNINGS = {
+    "eye_leak": "eye_leak (leaks the answer)",
+    "test": "test (an upper bound)",
+}
+
+
+def described(name: str) -> str:
+    """Return the name of a protocol or of a split, with what a reader must know of it."""
+    return _WARNINGS.get(name, name)
+
+
 def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     """Print the rows of some layers beside the baselines.
 
@@ -49,8 +61,8 @@ def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     title = (
         f"{_subject(results)}: {last['n_fit']} fit, "
         f"{last['n_test']} test images; %; mAP and PCK: higher is better, NME: lower; "
-        f"protocol {protocol['regression']} / {protocol['detection']}, "
-        f"channels chosen on {protocol['channel_selection']}"
+        f"protocol {described(protocol['regression'])} / {protocol['detection']}, "
+        f"channels chosen on {described(protocol['channel_selection'])}"
     )
     table(title, ["", *(heading for heading, _ in keys)], rows)
     if len(last["regression"]) > 1:
@@ -85,7 +97,8 @@ def _flat(extras: dict[str, Any]) -> Iterator[tuple[str, float]]:
             yield from ((f"{name}: {key}{unit}", figure) for key, figure in value.items())
         elif isinstance(value, list):
             for row in value:
-                yield f"{name}: {row['images']} images", row["mean"]
+                yield f"{name}: {row['images']} images, mean", row["mean"]
+                yield f"{name}: {row['images']} images, sd", row["deviation"]
         else:
             yield name, value
 
@@ -126,7 +139,7 @@ def _print_protocols(results: dict[str, Any], layers: tuple[str, ...]) -> None:
         ],
         [
             [
-                protocol,
+                described(protocol),
                 *(f"{results[name]['regression'][protocol][kind]:.2f}" for name, kind in columns),
                 f"{still[protocol]:.2f}",
                 *(str(last[protocol][count]) for count in ("n_fit", "n_test")),

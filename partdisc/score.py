@@ -47,9 +47,15 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
             raise DataError(f"{path}: no prediction for any of the {silent} {name} images")
         if silent:
             say(f"  {silent} of {len(index)} {name} images have no prediction")
-        found_here = Predictions(points, scores, points[:, :, 0])
+        found_here = Predictions(points, ranks(scores), points[:, :, 0])
         split[name] = found_here._replace(mean=found_here.peak)
     figures, channels = evaluate.score(config, inputs, split["fit"], split["test"])
+    left_out = len(found.parts) - figures["channels_regressed"]
+    if left_out:
+        say(
+            f"  {left_out} of {len(found.parts)} parts are found too seldom to regress landmarks "
+            f"from (config.evaluation.min_firing is {config.evaluation.min_firing})"
+        )
     for one in (figures, *figures["regression"].values()):
         del one["nme_mean"]  # A point has no other mean than itself.
     results = {
@@ -69,3 +75,20 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
     print_results(results, ("predictions",))
     say("")
     say(f"figures     {workdir.path / 'scores.json'}")
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """Replace the scores of each part by their ranks, from above 1 to 2.
+
+    Programs score in units of their own, logarithms among them. Precision depends on the
+    order alone, and a part then fires as often as it is found.
+
+    Args:
+      scores: [N, K, D], -inf in unused slots.
+    """
+    ranked = np.full(scores.shape, -np.inf)
+    for part in range(scores.shape[1]):
+        used = np.isfinite(scores[:, part])
+        _, order = np.unique(scores[:, part][used], return_inverse=True)
+        ranked[:, part][used] = 1 + (order + 1) / max(order.size, 1)
+    return ranked

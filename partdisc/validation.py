@@ -163,10 +163,10 @@ def validate(config: ml_collections.ConfigDict) -> None:
             "config.clusters.kind is 'nmf', which needs features that are not negative, but "
             "config.backbone.center is True; set it to False"
         )
-    if config.data.crop_margin >= 0 and config.data.name in ("celeba", "folder"):
+    if config.data.crop_margin >= 0 and config.data.name in ("celeba", "mtfl", "folder"):
         raise errors.ConfigError(
             f"config.data.crop_margin is {config.data.crop_margin}, but "
-            f"'{config.data.name}' has no boxes to crop to; set it to -1"
+            f"'{config.data.name}' has no annotated boxes to crop to; set it to -1"
         )
 
 

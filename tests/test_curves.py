@@ -52,6 +52,16 @@ def test_boxes_and_sizes_follow_the_draws(rng):
     assert rows[0].mean == expected.error
 
 
+def test_images_without_a_landmark_are_never_drawn(rng):
+    points, marks = scene(rng, 60)
+    hidden = marks.copy()
+    hidden[:30:2] = np.nan
+    rows = error_by_fit_size(
+        points[:40], hidden[:40], points[40:], marks[40:], seed=0, sizes=(1,), draws=20, eyes=(0, 1)
+    )
+    assert [row.images for row in rows] == [1, 25]
+
+
 def test_sizes_and_draws_below_one_are_refused(rng):
     points, marks = scene(rng, 10)
     for options in ({"sizes": (0, 5)}, {"draws": 0}):

@@ -33,7 +33,7 @@ def test_splits_and_points(root):
     np.testing.assert_array_equal(listing.records[0].load().points, expected)
     np.testing.assert_array_equal(listing.records[0].load().box, [-10, -1, 14, 59])
     assert dict(listing.problems) == {"net_7876/gone.jpg": "in training.txt, but no such file"}
-    assert listing.notes == ("1 images are in neither list",)
+    assert listing.notes[1:] == ("1 images are in neither list",)
 
 
 @pytest.mark.parametrize(

@@ -268,6 +268,8 @@ def test_channels_that_never_fire_do_not_empty_the_regression():
     np.testing.assert_array_equal(
         firing_channels(np.array([[0.9, 0.01, 0.0]]), min_firing=0.05), [True, False, False]
     )
+    with pytest.raises(ValueError, match="negative"):
+        firing_channels(np.array([[-1.0, -np.inf]]), min_firing=0.05)
 
 
 def loop_iou(box, other, extra):

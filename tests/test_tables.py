@@ -11,8 +11,8 @@ import pytest
 
 from partdisc.config import base_config, flatten
 from partdisc.errors import ConfigError, DataError
-from partdisc.tables import layout, make_table, sweep
-from partdisc.tables.layout import Figures
+from partdisc.tables import cells, layout, make_table, sweep
+from partdisc.tables.cells import Figures
 from partdisc.tables.paper import CATEGORIES, DATASETS, TABLES
 from partdisc.tables.sweep import Doing, Outcome, config_of, run_of, runs_of
 from partdisc.validation import validate
@@ -70,6 +70,27 @@ def test_every_run_of_every_table_has_a_valid_config(number):
                 continue
             made = config_of(base_config(), run, {})
             assert flatten(made).keys() == flatten(base_config()).keys()
+
+
+def test_published_figures_are_those_of_the_paper():
+    def rows(number):
+        return {row.name: row.published for row in TABLES[number].rows if row.published}
+
+    def of(number, *names):
+        return [tuple(rows(number)[name].values()) for name in names]
+
+    assert of(1, "Clustering", "MaskRegularized", "Ours") == [
+        (16.7, 54.6, 28.7, 32.2, 32.2, 17.6), (18.7, 56.9, 37.4, 29.4, 37.9, 21.0),
+        (18.7, 66.7, 46.6, 35.5, 39.6, 19.4),
+    ]
+    assert of(2, "Clustering", "Ours") == [(71.8, 92.6), (90.9, 97.9)]
+    assert of(3, "Clustering", "SCOPS", "Huang & Li", "Zhang et al., structure", "Ours") == [
+        (13.8, 6.0), (15.0,), (8.4,), (3.15,), (6.3, 5.0),
+    ]
+    assert of(4, "MTCNN, supervised", "Thewlis et al., frames", "Ours") == [(5.39,), (5.8,), (4.9,)]
+    assert of(5, "Clustering", "Ours") == [(26.9,), (28.2,)]
+    assert of(6, "Clustering", "Huang & Li", "Ours")[::2] == [(13.9,), (11.1,)]
+    assert of(8, "CelebA", "MAFL") == [(6.1, 5.0), (7.1, 4.9)]
 
 
 def test_the_ablation_shares_its_runs():
@@ -226,15 +247,18 @@ def test_rows_that_nobody_filled_are_left_out():
 
 def test_differences_within_the_spread_are_none():
     def figures(*values):
-        return Figures(values, math.nan)
+        return Figures(dict(enumerate(values)), math.nan)
 
-    assert layout.difference_text(figures(1.0, 1.2)) == "+1.10 ± 0.14"
-    assert layout.difference_text(figures(-1.0, 1.2)) == "none (+0.10 ± 1.56)"
-    assert layout.difference_text(figures(0.5)) == "+0.50, one seed"
-    assert layout.difference_text(figures()) == ""
-    pair = layout.difference(figures(1.0, 5.0), figures(0.5, 4.0))
-    assert pair.values == (0.5, 1.0)
-    assert layout.difference(figures(1.0), figures()).values == ()
+    assert cells.difference_text(figures(1.0, 1.2)) == "+1.10 ± 0.14"
+    assert cells.difference_text(figures(-1.0, 1.2)) == "none (+0.10 ± 1.56)"
+    assert cells.difference_text(figures(0.5)) == "+0.50, one seed"
+    assert cells.difference_text(figures()) == ""
+    pair = cells.difference(figures(1.0, 5.0), figures(0.5, 4.0))
+    assert pair.by_seed == {0: 0.5, 1: 1.0}
+    assert cells.difference(figures(1.0), figures()).by_seed == {}
+    # Only seeds that both have are compared.
+    later = Figures({1: 7.0, 2: 9.0}, math.nan)
+    assert cells.difference(later, figures(1.0, 5.0)).by_seed == {1: 2.0}
 
 
 @pytest.mark.parametrize(
@@ -243,6 +267,7 @@ def test_differences_within_the_spread_are_none():
         ("data", "car+boat", "config.table.data is 'car\\+boat'; allowed, by '\\+': aeroplane"),
         ("seeds", "0,x", "config.table.seeds is '0,x'"),
         ("seeds", "1,1", "different whole numbers"),
+        ("seeds", "0,00", "different whole numbers"),
         ("seeds", "", "config.table.seeds is ''"),
     ],
 )
@@ -252,6 +277,59 @@ def test_what_a_table_cannot_be_asked_for(tmp_path, key, value, message):
     validate(config)
     with Workdir(tmp_path / "table") as workdir, pytest.raises(ConfigError, match=message):
         make_table(config, workdir, {}, None)
+
+
+def test_the_seed_of_a_run_is_not_that_of_a_table(tmp_path):
+    with Workdir(tmp_path / "table") as workdir, pytest.raises(ConfigError, match="table.seeds"):
+        make_table(base_config(), workdir, {"seed": 3}, None)
+
+
+def test_unlike_figures_are_not_averaged():
+    groups = cells.columns_of(TABLES[7], ("cub", "car_parts"))
+    assert [group[0].heading for group in groups] == ["CUB", "car parts"]
+    assert cells.columns_of(TABLES[7], ("car", "bus"))[-1][0].heading == "average"
+
+
+def test_what_reads_no_image_and_training_sets_are_named():
+    table, seeds = TABLES[8], (0,)
+    outcomes = {
+        run: Outcome(results(n_train=235 if run.changes else 2000, baselines={
+            "mean_shape": {"nme": 8.25}
+        }))
+        for run in runs_of(table, ("celeba_subset",), seeds)
+    }  # fmt: skip
+    written = layout.render(table, 8, ("celeba_subset",), outcomes, seeds)
+    line = next(one for one in written["txt"].splitlines() if "mean shape" in one)
+    assert line.split()[-2:] == ["8.25", "8.25"]
+    assert "2000 or 235 train" in written["txt"]
+    rows = {row["row"]: row for row in csv.DictReader(io.StringIO(written["csv"]))}
+    assert (rows["CelebA"]["n_train"], rows["MAFL"]["n_train"]) == ("2000", "235")
+    assert rows["MAFL"]["protocol"] == "protocol default"
+
+
+def test_a_seed_that_failed_leaves_its_place_empty():
+    table, seeds = TABLES[5], (0, 1)
+    outcomes = {
+        run: Outcome(results()) if run.seed else Outcome(None, "the disk was full")
+        for run in runs_of(table, ("cub",), seeds)
+    }
+    written = layout.render(table, 5, ("cub",), outcomes, seeds)
+    row = next(csv.DictReader(io.StringIO(written["csv"])))
+    assert (row["seed 0"], row["seed 1"]) == ("", "50.0")
+    assert "CUB, Ours: not run: the disk was full" in written["txt"]
+
+
+def test_what_a_protocol_leaks_is_said():
+    table, seeds = TABLES[5], (0,)
+    protocol = {"regression": "eye_leak", "detection": "l2", "channel_selection": "test"}
+    outcomes = {
+        run: Outcome(results(protocol=protocol, baselines={}))
+        for number in (5, 6) for run in runs_of(TABLES[number], ("cub",), seeds)
+    }  # fmt: skip
+    text = layout.render(table, 5, ("cub",), outcomes, seeds)["txt"]
+    assert "channels chosen on test (an upper bound)" in text
+    text = layout.render(TABLES[6], 6, ("cub",), outcomes, seeds)["txt"]
+    assert "protocol eye_leak (leaks the answer)" in text
 
 
 def test_a_table_is_printed_and_written(tmp_path, capsys):

@@ -46,9 +46,10 @@ def read(root: pathlib.Path) -> record.Listing:
                 )
             else:
                 problems.append(record.Problem(key, f"in {path.name}, but no such file"))
+    notes = ["boxes of faces are made of their five points, to score detections by"]
     others = sum(key.lower().endswith(record.ENDINGS) for key in files) - len(records)
-    notes = (f"{others} images are in neither list",) if others else ()
-    return record.Listing(records, problems, NAMES, EYES, sources, notes=notes)
+    notes += [f"{others} images are in neither list"] * bool(others)
+    return record.Listing(records, problems, NAMES, EYES, sources, notes=tuple(notes))
 
 
 def face_box(points: np.ndarray) -> np.ndarray:

@@ -64,12 +64,14 @@ def error_by_fit_size(
     """
     if draws < 1 or any(size < 1 for size in sizes):
         raise ConfigError(f"sizes {tuple(sizes)} and draws {draws} must be at least 1")
-    count = len(fit_points)
+    # An image without a visible landmark tells a regressor nothing.
+    usable = np.flatnonzero(np.isfinite(fit_landmarks).all(axis=-1).any(axis=-1))
+    count = len(usable)
     rows = []
     for size in [*sorted(size for size in set(sizes) if size < count), count]:
         errors = []
         for draw in range(draws if size < count else 1):
-            chosen = np.random.default_rng([seed, size, draw]).permutation(count)[:size]
+            chosen = usable[np.random.default_rng([seed, size, draw]).permutation(count)[:size]]
             errors.append(
                 regression_error(
                     np.asarray(fit_points)[chosen], np.asarray(fit_landmarks)[chosen],

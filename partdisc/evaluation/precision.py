@@ -138,14 +138,19 @@ def firing_channels(scores: np.ndarray, *, min_firing: float) -> np.ndarray:
     """Say which channels fire often enough to regress landmarks from (protocol A).
 
     Args:
-        scores: [N, K] best score of each channel in each image; -inf where it has none,
-            which counts as 0.
+        scores: [N, K] best score of each channel in each image, 0 or more; -inf where it
+            has none, which counts as 0.
         min_firing: smallest mean score over the images, as a share of the strongest
             channel's.
 
     Returns:
         bool [K]; the strongest always fires.
+
+    Raises:
+        ValueError: a score is negative, and so no strength.
     """
+    if (np.where(np.isfinite(scores), scores, 0.0) < 0).any():
+        raise ValueError("scores must not be negative to be compared as strengths")
     strength = np.where(np.isfinite(scores), scores, 0.0).mean(axis=0)
     return strength >= min_firing * strength.max()
 

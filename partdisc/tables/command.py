@@ -30,6 +30,8 @@ def make_table(
     table = TABLES[config.table.number]
     datasets, seeds = _datasets(config, table), _seeds(config)
     own = {key: value for key, value in given.items() if not key.startswith("table.")}
+    if "seed" in own:
+        raise ConfigError("config.seed: a table runs the seeds of config.table.seeds; set those")
     outcomes = sweep(config, runs_of(table, datasets, seeds), workdir.path, own, doing)
     written = render(table, config.table.number, datasets, outcomes, seeds)
     for ending in FORMATS:
@@ -54,7 +56,7 @@ def _datasets(config: Any, table: Table) -> tuple[str, ...]:
 
 def _seeds(config: Any) -> tuple[int, ...]:
     words = [word.strip() for word in config.table.seeds.split(",")]
-    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+    if not all(word.isdecimal() for word in words) or len(set(map(int, words))) < len(words):
         raise ConfigError(
             f"config.table.seeds is {config.table.seeds!r}; allowed: different whole numbers, "
             "by commas"

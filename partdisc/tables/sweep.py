@@ -123,7 +123,8 @@ def sweep(
         except ConfigError as error:
             outcomes[run] = Outcome(None, str(error))
         except DataError as error:
-            where = origin(DATASETS[run.data].changes["data.name"])
+            known = DATASETS[run.data]
+            where = origin(known.changes["data.name"]) or known.origin
             outcomes[run] = Outcome(None, f"{error}{where and '; '}{where}")
         if outcomes[run].results is None:
             say(f"{label} cannot be done: {outcomes[run].reason}")
