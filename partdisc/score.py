@@ -38,6 +38,11 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
         f"predictions: {found.rows} points of {len(found.parts)} parts, at most "
         f"{found.scores.shape[2]} of a part in an image"
     )
+    if found.others:
+        say(
+            f"  {found.others} more are of images that the data set does not use; the first, "
+            f"{found.first_other}"
+        )
     split = {}
     for name in ("fit", "test"):
         index = dataset.splits[name]

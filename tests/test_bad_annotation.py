@@ -39,6 +39,7 @@ def save(folder, name):
         (["a.png " + FACE, "a.png " + FACE], [], "training.txt, line 2: 'a.png' is in line 1 too"),
         (["a.png " + FACE, "b.png " + FACE], [], "split 'test' of mtfl has no images here"),
         (["a.png " + FACE], ["b.png " + FACE.replace("1", "x", 1)], "line 1: 'x0' is no finite"),
+        (["a.png " + FACE], ["a.png " + FACE], "a.png is there twice, for train, fit, test"),
     ],
 )
 def test_a_list_of_rows(tmp_path, train, test, message):

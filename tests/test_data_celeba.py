@@ -87,6 +87,13 @@ def test_the_landmark_file_is_optional(root):
     assert set(splits_of(celeba.read(root, "subset")).values()) == {("train",)}
 
 
+def test_a_partition_has_three_parts(root):
+    path = root / "list_eval_partition.txt"
+    path.write_text(path.read_text().replace(" 2", " 7"))
+    with pytest.raises(errors.DataError, match="line 7: '7' is none of 0, 1, 2"):
+        celeba.read(root, "official")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

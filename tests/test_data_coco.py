@@ -132,6 +132,11 @@ MALFORMED = {
         IMAGES, PARTS, [part(1, 7, BOX), part(1, 7, BOX, id=4), part(2, 7, BOX, id=4)]
     ),
     r"categories\[0\]: keypoints must be a list": (IMAGES, [{**PARTS[0], "keypoints": 2}], []),
+    r"images\[1\]: file_name 'a.jpg' is there twice": (
+        [IMAGES[0], {**IMAGES[0], "id": 5}], PARTS, []
+    ),
+    r"categories\[0\]: a name is twice": (IMAGES, [{**PARTS[0], "keypoints": ["a", "a"]}], []),
+    r"annotations\[0\]: bbox must be 4 finite n": (IMAGES, PARTS, [part(1, 7, [0, 0, 10**400, 1])]),
     r"annotations\[1\]: category_id 5 is": (IMAGES, PARTS, [part(1, 7, BOX), part(1, 5, BOX)]),
     r"annotations\[0\]: bbox must be 4 finite": (IMAGES, PARTS, [part(1, 7, [0, 0, 1])]),
     r"annotations\[0\]: bbox must be 4": (IMAGES, PARTS, [part(1, 7, [0, 0, NAN, 1])]),
@@ -155,6 +160,34 @@ def test_malformed_files_are_named(tmp_path, message):
     with pytest.raises(errors.DataError, match=message) as caught:
         coco.read(tmp_path, "all.json", "")
     assert str(tmp_path / "all.json") in str(caught.value)
+
+
+def test_a_test_file_without_keypoints_is_named(tmp_path):
+    write(tmp_path / "all.json", IMAGES, PEOPLE, [keypoints(1, 5, 6, 2, 7, 8, 2)])
+    write(tmp_path / "test.json", IMAGES, [{"id": 1, "name": "person"}], [])
+    with pytest.raises(errors.DataError, match="keypoints of 'person' are not those of"):
+        coco.read(tmp_path, "all.json", "test.json", category="person")
+
+
+def test_objects_of_one_image_in_both_files_are_an_error(tmp_path):
+    one, two = (keypoints(1, 5, 6, 2, 7, 8, 2), keypoints(1, 1, 2, 2, 3, 4, 2))
+    for name, annotations in (("train.json", [one]), ("test.json", [one, two])):
+        write(tmp_path / name, IMAGES[:1], PEOPLE, annotations)
+    with pytest.raises(errors.DataError, match="a.jpg is in .*train.json too"):
+        coco.read(tmp_path, "train.json", "test.json", cropped=True)
+
+
+def test_names_of_files_may_be_written_otherwise(root):
+    path = root / "train" / "annotations.json"
+    content = json.loads(path.read_text())
+    content["images"][0]["file_name"] = "./a.jpg"
+    (root / "train" / "more").mkdir()
+    (root / "train" / "b.jpg").rename(root / "train" / "more" / "b.jpg")
+    content["images"][1]["file_name"] = "more\\b.jpg"
+    path.write_text("\ufeff" + json.dumps(content))
+    listing = read(root)
+    assert [one.key for one in listing.records][:2] == ["train/a.jpg", "train/more/b.jpg"]
+    assert not listing.problems
 
 
 def test_what_is_no_json_is_named_with_its_line(tmp_path):

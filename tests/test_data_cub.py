@@ -73,7 +73,10 @@ def test_lists_that_disagree_are_problems(root, path, old, new, problem):
         ("bounding_boxes.txt", "3 1 2 3 4\n\n3 1 2 3 5\n", "line 3: '3' is in line 1 too"),
         ("parts/part_locs.txt", "3 1 1 1 1\n3 1 1 1 1\n", "line 2: '3 1' is in line 1 too"),
         ("parts/part_locs.txt", "3 9 1 1 1\n", "line 1: part 9 is not in parts.txt"),
-        ("parts/parts.txt", "back\n", "parts.txt"),
+        ("parts/parts.txt", "1 back\n\n2\n", "line 3: needs a number and a name"),
+        ("parts/parts.txt", "1 back\n1 tail\n", "line 2: '1 tail' is there twice"),
+        ("parts/parts.txt", "1 back\n2\tback\n", "line 2: .* is there twice"),
+        ("train_test_split.txt", "3 1\n7 yes\n", "line 2: 'yes' is none of 0, 1"),
     ],
 )
 def test_malformed_lists_are_named(root, path, text, message):
@@ -81,6 +84,15 @@ def test_malformed_lists_are_named(root, path, text, message):
     with pytest.raises(errors.DataError, match=message) as caught:
         cub.read(root)
     assert path in str(caught.value)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_a_list(root):
+    before = cub.read(root)
+    for path in ("images.txt", "train_test_split.txt", "parts/parts.txt"):
+        (root / path).write_text("\ufeff" + (root / path).read_text(), encoding="utf-8")
+    after = cub.read(root)
+    assert [one.key for one in after.records] == [one.key for one in before.records]
+    assert after.landmark_names == before.landmark_names and not after.problems
 
 
 def test_an_absent_list_is_named(root):
@@ -96,6 +108,12 @@ def test_one_species_alone(root):
     assert len(listing.records) == 3 and not listing.problems
     with pytest.raises(errors.ConfigError, match="has no species '3'; it numbers 2 from 1 to 2"):
         cub.read(root, "3")
+    (root / "image_class_labels.txt").write_text("3 001\n7 001\n20 002\n")
+    assert len(cub.read(root, "1").records) == 2
+    for text, message in (("", "no species in it"), ("3 sparrow\n", "line 1: 'sparrow' is no")):
+        (root / "image_class_labels.txt").write_text(text)
+        with pytest.raises(errors.DataError, match=message):
+            cub.read(root, "1")
 
 
 def test_real_cub(real_data):

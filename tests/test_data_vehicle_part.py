@@ -103,6 +103,26 @@ def test_malformed_annotation_is_a_problem_of_its_image(root):
     assert "part 1 of object 1 is (1, 8), not rows of 9" in problem(root)["n01_2#1"]
     save_boxes(root / "p3d/Annotations/car_imagenet/n01_1.mat", (1, 1, 10, 20))
     assert "no record.objects(2).bbox" in problem(root)["n01_1#2"]
+    save_boxes(root / "p3d/Annotations/car_imagenet/n01_1.mat", (1, np.nan, 10, 20))
+    assert "no record.objects(1).bbox" in problem(root)["n01_1#1"]
+
+
+def test_objects_are_counted_from_1(root):
+    path = root / "sp/file_list/train_list/car_train.txt"
+    path.write_text("n01_1 1\nn01_1 0\nn01_1 x\n")
+    found = problem(root)
+    assert found["n01_1#0"].endswith("car_train.txt, line 2: '0' is no number of an object")
+    assert found["n01_1#x"].endswith("line 3: 'x' is no number of an object")
+
+
+def test_a_row_of_parts_is_read_as_a_column_is(root):
+    path = root / "sp/car_imagenet/transfered/n01_2.mat"
+    before = [one.load().points for one in vehicle_part.read(root, "car").records]
+    anno = io.loadmat(path)["anno"]
+    anno[0, 1] = anno[0, 1].T
+    io.savemat(path, {"anno": anno})
+    after = [one.load().points for one in vehicle_part.read(root, "car").records]
+    np.testing.assert_array_equal(after, before)
 
 
 def test_files_must_agree_on_the_parts(root):

@@ -61,7 +61,8 @@ HEAD = "image,part,y,x,score\n"
         (HEAD, "no predictions in it"),
         (HEAD + "a.jpg,eye,1,2\n", "line 2: not the 5 columns"),
         (HEAD + "a.jpg,eye,1,2,3,4\n", "line 2: not the 5 columns"),
-        (HEAD + "a.jpg,eye,1,2,3\nd.jpg,eye,1,2,3\n", "line 3: the data set has no image 'd.jpg'"),
+        (HEAD + 2 * "d.jpg,eye,1,2,3\n", "line 2: 'd.jpg' is no image that the data set uses"),
+        (HEAD + f"a.jpg,{'e' * 200000},1,2,3\n", "field larger than field limit"),
         (HEAD + "a.jpg,eye,one,2,3\n", "line 2: y is 'one', not a finite number"),
         (HEAD + "a.jpg,eye,1,nan,3\n", "line 2: x is 'nan', not a finite number"),
         (HEAD + "a.jpg,eye,1,2,inf\n", "line 2: score is 'inf', not a finite number"),
@@ -90,6 +91,39 @@ def test_malformed_csv_is_named_with_its_line(tmp_path, text, message):
 def test_malformed_json_is_named_with_its_line(tmp_path, text, ending, message):
     with pytest.raises(DataError, match=message):
         read_points(save(tmp_path, text, ending), KEYS)
+
+
+def test_images_that_are_not_used_are_counted(tmp_path):
+    path = save(tmp_path, HEAD + "e.jpg,eye,1,2,3\na.jpg,eye,1,2,3\nd.jpg,eye,1,2,3\n")
+    found = read_points(path, KEYS)
+    assert (found.rows, found.others) == (1, 2)
+    assert found.first_other == f"{path}, line 2: 'e.jpg'"
+
+
+def test_names_may_hold_any_character(tmp_path):
+    part = "left\u2028eye\nof it"
+    for text, ending in (
+        (f'image,part,y,x\na.jpg,"{part}",1,2\n', ".CSV"),
+        (json.dumps({"image": "a.jpg", "part": part, "y": 1, "x": 2}), ".jsonl"),
+        ('{"image": "a.jpg", "part": "left\u2028eye\\nof it", "y": 1, "x": 2}', ".jsonl"),
+    ):
+        assert read_points(save(tmp_path, text, ending), KEYS).parts == (part,)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        '{"image": "a.jpg", "part": true, "y": 1, "x": 2}',
+        '{"image": "a.jpg", "part": "eye", "y": true, "x": 2}',
+        f'{{"image": "a.jpg", "part": "eye", "y": 1{"0" * 400}, "x": 2}}',
+        f'{{"image": "a.jpg", "part": "eye", "y": 1{"0" * 5000}, "x": 2}}',
+        "[" * 200000,
+    ],
+)
+def test_odd_json_is_an_error(tmp_path, row):
+    with pytest.raises(DataError, match="points.jsonl") as caught:
+        read_points(save(tmp_path, row, ".jsonl"), KEYS)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_absent_file(tmp_path):

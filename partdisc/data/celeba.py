@@ -67,7 +67,9 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
     folder = _find(root, layout.folder)
     files = record.find_files(folder)
     partition_path = _find(root, "list_eval_partition.txt")
-    partition = dict(row.words for row in record.read_rows(partition_path, 2))
+    partition_rows = record.read_rows(partition_path, 2)
+    record.check_words(partition_path, partition_rows, 1, ("0", "1", "2"))
+    partition = dict(row.words for row in partition_rows)
     points, sources = _read_points(_find(root, layout.landmarks))
     boxes = {}
     if layout.boxes:
@@ -80,7 +82,8 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
     missing = partition_path.name
     problems = [record.Problem(name, "no such file") for name in listed if name not in files]
     problems += [
-        record.Problem(name, f"not in {missing}") for name in files if name not in partition
+        record.Problem(name, f"{record.UNLISTED}{missing}")
+        for name in files if name not in partition
     ]
     present = [name for name in listed if name in files and name in partition]
     if splits == "subset":

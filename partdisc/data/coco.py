@@ -10,6 +10,7 @@ in pixels from 0.
 """
 
 import pathlib
+import posixpath
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +99,7 @@ def _part_names(files: list[CocoFile], category: str) -> list[str]:
     categories = [one for file in files for one in file.categories.values()]
     if not category:
         return list(dict.fromkeys(one["name"] for one in categories))
-    lists = [list(one["keypoints"]) for one in categories if one["name"] == category]
+    lists = [one.get("keypoints") or [] for one in categories if one["name"] == category]
     if len(lists) < len(files) or any(names != lists[0] for names in lists):
         raise errors.DataError(
             f"{files[-1].path}: the keypoints of '{category}' are not those of {files[0].path}"
@@ -146,7 +147,7 @@ def _add_records(
     """Append what one file lists."""
     stats = record.find_files(root / file.folder)
     for image, one in file.images.items():
-        name = one["file_name"]
+        name = posixpath.normpath(one["file_name"].replace("\\", "/"))
         key = (file.folder / name).as_posix()
         objects = found[image]
         if name not in stats:
@@ -177,8 +178,9 @@ def _arrays(single: Object | None, parts: _Parts) -> tuple[np.ndarray, np.ndarra
 
 
 def _check_apart(files: list[CocoFile], records: list[record.Record]) -> None:
-    seen: dict[str, None] = {}
+    split_of: dict[str, str] = {}
     for one in records:
-        if one.key in seen:
-            raise errors.DataError(f"{files[-1].path}: {one.key} is in {files[0].path} too")
-        seen[one.key] = None
+        # Several objects of one image are numbered after its name.
+        name = one.key.rpartition("#")[0] or one.key
+        if split_of.setdefault(name, one.splits[0]) != one.splits[0]:
+            raise errors.DataError(f"{files[-1].path}: {name} is in {files[0].path} too")

@@ -47,6 +47,8 @@ class CocoFile:
             names = one.get("keypoints", [])
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 self.fail(f"categories[{i}]: keypoints must be a list of names")
+            if len(set(names)) < len(names):
+                self.fail(f"categories[{i}]: a name is twice among the keypoints")
         self.annotations = []
         self.crowds = 0
         seen: dict[Any, int] = {}
@@ -73,12 +75,16 @@ class CocoFile:
 
     def _by_id(self, key: str, section: list[dict], name: str) -> dict[Any, dict]:
         table: dict[Any, dict] = {}
+        named: set[str] = set()
         for i, one in enumerate(section):
             if not _is_id(one.get("id")) or not isinstance(one.get(name), str):
                 self.fail(f"{key}[{i}]: needs an id and a {name}")
             if one["id"] in table:
                 self.fail(f"{key}[{i}]: id {one['id']!r} is there twice")
+            if key == "images" and one[name] in named:
+                self.fail(f"{key}[{i}]: {name} {one[name]!r} is there twice")
             table[one["id"]] = one
+            named.add(one[name])
         return table
 
     def objects(
@@ -148,7 +154,7 @@ class CocoFile:
     def _numbers(self, i: int, key: str, given: Any, count: int | None) -> np.ndarray:
         try:
             values = np.array(given, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             values = np.array([np.nan])
         wrong = values.size < 6 or values.size % 2 if count is None else values.size != count
         if values.ndim != 1 or wrong or not np.isfinite(values).all():
@@ -163,10 +169,12 @@ def _is_id(value: Any) -> bool:
 
 def _load(path: pathlib.Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise errors.DataError(f"{path}: {error.strerror}") from None
     except json.JSONDecodeError as error:
         raise errors.DataError(f"{path}, line {error.lineno}: {error.msg}") from None
     except UnicodeDecodeError:
         raise errors.DataError(f"{path}: not a text file") from None
+    except (ValueError, RecursionError) as error:
+        raise errors.DataError(f"{path}: {error}") from None

@@ -39,7 +39,9 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
     folder = root / "images"
     files = record.find_files(folder)
     names = [row.words for row in record.read_rows(names_path, 2)]
-    split = dict(row.words for row in record.read_rows(split_path, 2))
+    split_rows = record.read_rows(split_path, 2)
+    record.check_words(split_path, split_rows, 1, ("0", "1"))
+    split = dict(row.words for row in split_rows)
     boxes = _read_boxes(boxes_path)
     parts = _read_part_names(parts_path)
     points = _read_points(points_path, list(parts))
@@ -62,7 +64,8 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
             )
     listed = {key for _, key in names}
     problems += [
-        record.Problem(key, f"not in {names_path.name}") for key in files if key not in listed
+        record.Problem(key, f"{record.UNLISTED}{names_path.name}")
+        for key in files if key not in listed
     ]
     sources = (names_path, split_path, boxes_path, parts_path, points_path)
     return record.Listing(records, problems, tuple(parts.values()), None, sources)
@@ -73,23 +76,32 @@ def _wanted(path: pathlib.Path, species: str) -> set[str] | None:
     if not species:
         return None
     rows = record.read_rows(path, 2)
-    numbers = {number.strip().lstrip("0") for number in species.split(",")}
-    known = {row.words[1] for row in rows}
-    for number in sorted(numbers - known):
-        raise errors.ConfigError(
-            f"config.data.category is {species!r}: {path.name} has no species '{number}'; it "
-            f"numbers {len(known)} from {min(map(int, known))} to {max(map(int, known))}"
-        )
-    return {row.words[0] for row in rows if row.words[1] in numbers}
+    labels = record.to_numbers(path, rows, slice(1, 2)).ravel().astype(int).tolist()
+    if not labels:
+        raise errors.DataError(f"{path}: no species in it")
+    words = [word.strip() for word in species.split(",")]
+    for word in words:
+        if not word.isdecimal() or int(word) not in labels:
+            raise errors.ConfigError(
+                f"config.data.category is {species!r}: {path.name} has no species '{word}'; it "
+                f"numbers {len(set(labels))} from {min(labels)} to {max(labels)}"
+            )
+    numbers = {int(word) for word in words}
+    return {row.words[0] for row, label in zip(rows, labels, strict=True) if label in numbers}
 
 
 def _read_part_names(path: pathlib.Path) -> dict[str, str]:
     # Names have blanks ("left eye"), which a row of words would split.
-    try:
-        lines = path.read_text().splitlines()
-        return dict(line.strip().split(" ", 1) for line in lines if line.strip())
-    except (OSError, ValueError) as error:
-        raise errors.DataError(f"{path}: {error}") from None
+    names: dict[str, str] = {}
+    for number, line in enumerate(record.read_lines(path), 1):
+        words = line.split(maxsplit=1)
+        if len(words) == 1:
+            raise errors.DataError(f"{path}, line {number}: needs a number and a name")
+        if words and (words[0] in names or words[1].strip() in names.values()):
+            raise errors.DataError(f"{path}, line {number}: '{line.strip()}' is there twice")
+        if words:
+            names[words[0]] = words[1].strip()
+    return names
 
 
 def _read_boxes(path: pathlib.Path) -> dict[str, np.ndarray]:

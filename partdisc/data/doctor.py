@@ -86,10 +86,13 @@ def examine(config: Any, *, seed: int, progress: Progress | None = None) -> list
             seen.append(_look(one, listing.instances))
         except (OSError, errors.DataError) as error:
             broken.append(record.Problem(one.key, getattr(error, "strerror", None) or str(error)))
+    extra = [one for one in listing.problems if one.reason.startswith(record.UNLISTED)]
+    listed = [one for one in listing.problems if one not in extra]
     return [
         *_counts(config, listing),
         *(Finding("note", "left out", note) for note in listing.notes),
-        _bad("listed, but unusable or absent", listing.problems, len(records), config),
+        _bad("listed, but unusable or absent", listed, len(records), config),
+        _bad("there, but not listed", extra, len(records), config),
         _bad("unreadable images", broken, len(records), config),
         _sizes(seen),
         *_duplicates(seen),

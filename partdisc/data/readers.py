@@ -59,7 +59,12 @@ def read(config: Any, seed: int) -> record.Listing:
     if name == "shapes":
         counts = {split: getattr(config, f"shapes_{split}") for split in record.SPLITS}
         return shapes.read(counts, config.shapes_size, seed)
-    root = _root(name, config.root)
+    listing = _read(name, _root(name, config.root), config)
+    _check_once(listing)
+    return listing
+
+
+def _read(name: str, root: pathlib.Path, config: Any) -> record.Listing:
     match name:
         case "celeba" | "celeba_wild":
             return celeba.read(root, config.splits, wild=name == "celeba_wild")
@@ -75,6 +80,17 @@ def read(config: Any, seed: int) -> record.Listing:
                 split_polygons=config.split_polygons, cropped=config.crop_margin >= 0,
             )
     return folder.read(root)
+
+
+def _check_once(listing: record.Listing) -> None:
+    """Refuse an image that is there twice, or trained on or fitted on and tested on."""
+    seen: dict[str, tuple[str, ...]] = {}
+    lists = ", ".join(map(str, listing.sources))
+    for one in listing.records:
+        splits = (*seen.get(one.key, ()), *one.splits)
+        if one.key in seen or ("test" in splits and len(splits) > 1):
+            raise errors.DataError(f"{lists}: {one.key} is there twice, for {', '.join(splits)}")
+        seen[one.key] = one.splits
 
 
 def _root(name: str, root: str) -> pathlib.Path:

@@ -18,6 +18,10 @@ SPLITS = ("train", "fit", "test")
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 
+# How the reason of a problem begins where a file is in no list.
+UNLISTED = "not in "
+
+
 class Problem(NamedTuple):
     """One image that cannot be used, and why."""
 
@@ -164,7 +168,7 @@ def read_rows(path: pathlib.Path, columns: int, *, skip: int = 0, unique: int = 
             two rows have the same name; says which line.
     """
     rows, seen = [], {}
-    for number, line in enumerate(_read_lines(path)[skip:], skip + 1):
+    for number, line in enumerate(read_lines(path)[skip:], skip + 1):
         words = line.split()
         if len(words) not in (0, columns):
             raise errors.DataError(
@@ -182,15 +186,33 @@ def read_rows(path: pathlib.Path, columns: int, *, skip: int = 0, unique: int = 
 
 def read_header(path: pathlib.Path) -> str:
     """Read the first line of a list file ("" where it is empty)."""
-    return next(iter(_read_lines(path)), "").strip()
+    return next(iter(read_lines(path)), "").strip()
 
 
-def _read_lines(path: pathlib.Path) -> list[str]:
+def read_lines(path: pathlib.Path) -> list[str]:
+    """Read the lines of a text file; a mark of byte order is no part of the first.
+
+    Raises:
+        errors.DataError: the file is absent or no text.
+    """
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise errors.DataError(f"{path}: {reason}") from None
+
+
+def check_words(path: pathlib.Path, rows: list[Row], column: int, allowed: tuple[str, ...]) -> None:
+    """Check a column of words.
+
+    Raises:
+        errors.DataError: a word is not allowed; says which line and word.
+    """
+    for row in rows:
+        if row.words[column] not in allowed:
+            raise errors.DataError(
+                f"{path}, line {row.line}: '{row.words[column]}' is none of {', '.join(allowed)}"
+            )
 
 
 def to_numbers(path: pathlib.Path, rows: list[Row], columns: slice) -> np.ndarray:

@@ -59,6 +59,10 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
                 problems.append(record.Problem(key, f"in {path.name}, but {file} is absent"))
                 continue
             try:
+                if not number.isdecimal() or int(number) < 1:
+                    raise errors.DataError(
+                        f"{path}, line {row.line}: '{number}' is no number of an object"
+                    )
                 box = _object_box(boxes / f"{name}.mat", number)
                 points = _part_points(parts / f"{name}.mat", number)
             except errors.DataError as error:
@@ -104,7 +108,9 @@ def _object_box(path: pathlib.Path, number: str) -> np.ndarray:
     """Return the box (y0, x0, y1, x1) [4] of an object of a PASCAL3D+ annotation."""
     try:
         box = _load(path, "record")["objects"][0, 0]["bbox"][0, int(number) - 1]
-        x0, y0, x1, y1 = np.asarray(box, np.float64).ravel()
+        x0, y0, x1, y1 = box = np.asarray(box, np.float64).ravel()
+        if not np.isfinite(box).all():
+            raise ValueError
     except (IndexError, ValueError, TypeError, KeyError):
         raise errors.DataError(f"{path}: no record.objects({number}).bbox") from None
     # From the outer edge of the first pixel to that of the last.
@@ -114,9 +120,9 @@ def _object_box(path: pathlib.Path, number: str) -> np.ndarray:
 def _part_points(path: pathlib.Path, number: str) -> list[np.ndarray]:
     """Return the centres (y, x) [M, 2] of the instances of each part of an object."""
     try:
-        cells = _load(path, "anno")[int(number) - 1, 1][:, 0]
+        cells = _load(path, "anno")[int(number) - 1, 1].ravel()
         rows = [np.asarray(cell, np.float64) for cell in cells]
-    except (IndexError, ValueError, TypeError):
+    except (AttributeError, IndexError, ValueError, TypeError):
         raise errors.DataError(f"{path}: no anno{{{number}, 2}} of parts") from None
     points = []
     for part, one in enumerate(rows, 1):

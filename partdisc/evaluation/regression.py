@@ -83,10 +83,24 @@ def regression_error(
     Raises:
         ConfigError: the protocol is unknown, or lacks an argument that it needs.
         DataError: no fit image, or no test image, can be used.
+        ValueError: the shapes do not agree.
     """
     if protocol not in PROTOCOLS:
         raise ConfigError(f"protocol: {protocol!r} is unknown, allowed: {', '.join(PROTOCOLS)}")
     rules = PROTOCOLS[protocol]
+    shapes = [np.shape(one) for one in (fit_points, fit_landmarks, test_points, test_landmarks)]
+    (fit_k, fit_l, test_k, test_l) = (shape[1:] for shape in shapes)
+    if (
+        any(len(shape) != 3 or shape[2] != 2 for shape in shapes)
+        or fit_k != test_k or fit_l != test_l
+        or shapes[0][0] != shapes[1][0] or shapes[2][0] != shapes[3][0]
+    ):
+        raise ValueError(
+            "points and landmarks of the fit and of the test images must be [Nf, K, 2], "
+            f"[Nf, L, 2], [Nt, K, 2], [Nt, L, 2]; they are {', '.join(map(str, shapes))}"
+        )
+    if eyes is not None and not all(0 <= eye < shapes[1][1] for eye in eyes):
+        raise ConfigError(f"eyes: {eyes} are no indices of {shapes[1][1]} landmarks")
     fit, test = (
         Images(np.asarray(marks, np.float64), _sizes(image_size, split, len(marks)),
                None if boxes is None else np.asarray(boxes[split], np.float64), eyes)
