@@ -31,7 +31,8 @@ def measure(
     """Measure what `config.evaluation.extras` names.
 
     `keypoints`: NMI and ARI of the arg-max part with the keypoint's id at the visible
-    keypoints of the test images (protocol C), with the background and without (FG).
+    keypoints of the test images (protocol C), with the background, and without it inside
+    the box of the object (FG).
     `equivariance`: distance of the maps of warped test images from the warped maps, and
     mean detections of a part in an image (E). `fit_sizes`: the error against the number of
     fit images. `cumulative`: share of test images with no larger an error. `backward`: the
@@ -69,22 +70,25 @@ def _keypoints(inputs, features, layer, params, offset) -> dict[str, float]:
     index = inputs.dataset.splits["test"]
     network = inputs.backbone
     matrix = images.cell_matrix(inputs.geometry.take(index), network.stride, network.origin)
-    taken, grids = features.take(index)
-    rows = []
+    rows, inside = [], []
     for n, points in enumerate(inputs.dataset.instances[index]):
-        probs = np.asarray(_probabilities(layer, params, taken[n], grids[n], offset))
+        (taken,), (grid,) = features.take(index[n : n + 1])
+        probs = np.asarray(_probabilities(layer, params, taken, grid, offset))
         cells = points @ matrix[n, :2, :2].T + matrix[n, :2, 2]
         crop = inputs.geometry.crop[index[n]]
         seen = ((points >= crop[:2] - 0.5) & (points <= crop[2:] - 0.5)).all(axis=-1)
-        nearest = np.clip(np.nan_to_num(np.rint(cells)), 0, grids[n] - 1).astype(int)
-        there = probs[nearest[..., 0] * grids[n][1] + nearest[..., 1]]
+        nearest = np.clip(np.nan_to_num(np.rint(cells)), 0, grid - 1).astype(int)
+        there = probs[nearest[..., 0] * grid[1] + nearest[..., 1]]
         rows.append(np.where(seen[..., None], there, np.nan))
+        box = inputs.dataset.boxes[index[n]]
+        inside.append(np.isnan(box).any() | ((points >= box[:2]) & (points <= box[2:])).all(-1))
     # Instances of a part are further keypoints of the same id.
     probs = np.swapaxes(np.stack(rows), 1, 2).reshape(-1, len(points), rows[0].shape[-1])
     visible = np.isfinite(probs).all(axis=-1)
+    boxed = visible & np.swapaxes(np.stack(inside), 1, 2).reshape(visible.shape)
     figures = {}
-    for name, foreground in (("full", False), ("fg", True)):
-        agreement = evaluation.keypoint_agreement(probs, visible, foreground=foreground)
+    for name, foreground, counted in (("full", False, visible), ("fg", True, boxed)):
+        agreement = evaluation.keypoint_agreement(probs, counted, foreground=foreground)
         figures |= {f"nmi_{name}": agreement.nmi, f"ari_{name}": agreement.ari}
     return figures | {"keypoints": agreement.items}
 
