@@ -9,7 +9,13 @@ import numpy as np
 from partdisc import evaluation, images, stages
 from partdisc.config import detection_protocols, regression_protocols
 from partdisc.detection import Detections, cells_to_pixels, detect
-from partdisc.evaluate_regression import Predictions, normalisers, regress, to_frame
+from partdisc.evaluate_regression import (
+    Predictions,
+    frame_scale,
+    normalisers,
+    regress,
+    to_frame,
+)
 from partdisc.features import Features
 from partdisc.part_layer import Layer, packed_probabilities
 
@@ -216,8 +222,7 @@ def detection_rows(
       best on these images: image, part, channel, score, point (y, x) and box
       (y0, x0, y1, x1), original pixels; by part, then image, strongest first.
     """
-    _, scale = to_frame(config, inputs, indices, found.points)
-    half = 0.5 * config.detection.box / scale
+    half = 0.5 * config.detection.box / frame_scale(config, inputs, indices)
     rows = []
     for name, channel in parts.items():
         scores = found.scores[:, channel]

@@ -64,10 +64,16 @@ def to_frame(config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np
       The points in pixels of the frame, and the scale [n] from original pixels.
     """
     crop = inputs.dataset.crops[indices].astype(np.float64)
-    scale = config.data.short_side / (crop[:, 2:] - crop[:, :2]).min(axis=1)
+    scale = frame_scale(config, inputs, indices)
     inner = (1,) * (points.ndim - 2)
     start = crop[:, :2].reshape(-1, *inner, 2)
     return (points + 0.5 - start) * scale.reshape(-1, *inner, 1) - 0.5, scale
+
+
+def frame_scale(config: Any, inputs: stages.Inputs, indices: np.ndarray) -> np.ndarray:
+    """Return the scale [n] from original pixels to the frame of `to_frame`."""
+    crop = inputs.dataset.crops[indices].astype(np.float64)
+    return config.data.short_side / (crop[:, 2:] - crop[:, :2]).min(axis=1)
 
 
 class Split(NamedTuple):

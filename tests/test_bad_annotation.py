@@ -53,6 +53,23 @@ def test_a_list_of_rows(tmp_path, train, test, message):
     assert str(root / "testing.txt") in line or "training.txt" in message
 
 
+def save_coco(root, train, test):
+    """Save a set of two files; one whose annotations are None lists no images."""
+    for split, annotations in (("train", train), ("test", test)):
+        for one in IMAGES:
+            save(root / split, one["file_name"])
+        content = {
+            "images": [] if annotations is None else IMAGES,
+            "categories": PARTS,
+            "annotations": annotations or [],
+        }
+        (root / split / "annotations.json").write_text(json.dumps(content))
+    return {
+        "name": "coco", "root": str(root),
+        "coco_train": "train/annotations.json", "coco_test": "test/annotations.json",
+    }  # fmt: skip
+
+
 def wheel(number=1, image=1, **rest):
     return {"id": number, "image_id": image, "category_id": 1, "bbox": [5, 5, 9, 9], **rest}
 
@@ -73,19 +90,7 @@ def wheel(number=1, image=1, **rest):
 )
 def test_a_coco_file(tmp_path, train, test, message):
     root = tmp_path / "set"
-    for split, annotations in (("train", train), ("test", test)):
-        for one in IMAGES:
-            save(root / split, one["file_name"])
-        content = {
-            "images": [] if annotations is None else IMAGES,
-            "categories": PARTS,
-            "annotations": annotations or [],
-        }
-        (root / split / "annotations.json").write_text(json.dumps(content))
-    line = refused(
-        tmp_path, name="coco", root=str(root),
-        coco_train="train/annotations.json", coco_test="test/annotations.json",
-    )  # fmt: skip
+    line = refused(tmp_path, **save_coco(root, train, test))
     assert message in line
     where = "test" if "'test'" in message else "train"
     assert str(root / where / "annotations.json") in line
@@ -93,19 +98,9 @@ def test_a_coco_file(tmp_path, train, test, message):
 
 def test_crowds_and_parts_without_annotation_are_left_out_and_said(tmp_path, capsys):
     root = tmp_path / "set"
-    for split in ("train", "test"):
-        for one in IMAGES:
-            save(root / split, one["file_name"])
-        content = {
-            "images": IMAGES, "categories": PARTS,
-            "annotations": [wheel(), wheel(2, image=2, iscrowd=1)],
-        }  # fmt: skip
-        (root / split / "annotations.json").write_text(json.dumps(content))
+    annotations = [wheel(), wheel(2, image=2, iscrowd=1)]
     config = base_config()
-    config.data.update({
-        "name": "coco", "root": str(root),
-        "coco_train": "train/annotations.json", "coco_test": "test/annotations.json",
-    })  # fmt: skip
+    config.data.update(save_coco(root, annotations, annotations))
     with Workdir(tmp_path / "run") as workdir:
         stages.open_data(config, workdir)
     said = capsys.readouterr().out

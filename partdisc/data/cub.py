@@ -94,13 +94,13 @@ def _read_part_names(path: pathlib.Path) -> dict[str, str]:
     # Names have blanks ("left eye"), which a row of words would split.
     names: dict[str, str] = {}
     for number, line in enumerate(record.read_lines(path), 1):
-        words = line.split(maxsplit=1)
+        words = line.strip().split(maxsplit=1)
         if len(words) == 1:
             raise errors.DataError(f"{path}, line {number}: needs a number and a name")
-        if words and (words[0] in names or words[1].strip() in names.values()):
+        if words and (words[0] in names or words[1] in names.values()):
             raise errors.DataError(f"{path}, line {number}: '{line.strip()}' is there twice")
         if words:
-            names[words[0]] = words[1].strip()
+            names[words[0]] = words[1]
     return names
 
 

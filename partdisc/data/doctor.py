@@ -86,8 +86,9 @@ def examine(config: Any, *, seed: int, progress: Progress | None = None) -> list
             seen.append(_look(one, listing.instances))
         except (OSError, errors.DataError) as error:
             broken.append(record.Problem(one.key, getattr(error, "strerror", None) or str(error)))
-    extra = [one for one in listing.problems if one.reason.startswith(record.UNLISTED)]
-    listed = [one for one in listing.problems if one not in extra]
+    listed, extra = [], []
+    for one in listing.problems:
+        (extra if one.reason.startswith(record.UNLISTED) else listed).append(one)
     return [
         *_counts(config, listing),
         *(Finding("note", "left out", note) for note in listing.notes),
