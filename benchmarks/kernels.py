@@ -56,7 +56,8 @@ def features(name, layer):
         0, 256, (batch, 16 * GRID[0], 16 * GRID[1], 3), np.uint8
     )
     run = functools.partial(
-        unit_features, weights.params, backbone=network, preprocessing=weights.preprocessing
+        unit_features, weights.params, backbone=network, preprocessing=weights.preprocessing,
+        half_stride=base_config().detection.half_stride,
     )
     ours = batch / seconds(run, pixels)
     return f"features {name} {layer}", "images/s", ours, 1 / seconds(run, pixels[:1]), "one by one"

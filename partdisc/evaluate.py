@@ -56,11 +56,11 @@ def predict(
       The predictions, in the order of `indices`.
     """
     network = inputs.backbone
-    stride = network.stride
+    stride = network.stride / features.step
     found = []
     for start in range(0, len(indices), stages.CHUNK):
         chunk = indices[start : start + stages.CHUNK]
-        taken, grids = features.take(chunk)
+        taken, grids = features.take_fine(chunk)
         fill = min(stages.CHUNK, len(indices)) - len(chunk)
         detections = _detect_all(
             params,

@@ -69,10 +69,11 @@ def measure(
 def _keypoints(inputs, features, layer, params, offset) -> dict[str, float]:
     index = inputs.dataset.splits["test"]
     network = inputs.backbone
-    matrix = images.cell_matrix(inputs.geometry.take(index), network.stride, network.origin)
+    stride = network.stride / features.step
+    matrix = images.cell_matrix(inputs.geometry.take(index), stride, network.origin)
     rows, inside = [], []
     for n, points in enumerate(inputs.dataset.instances[index]):
-        (taken,), (grid,) = features.take(index[n : n + 1])
+        (taken,), (grid,) = features.take_fine(index[n : n + 1])
         probs = np.asarray(_probabilities(layer, params, taken, grid, offset))
         cells = points @ matrix[n, :2, :2].T + matrix[n, :2, 2]
         crop = inputs.geometry.crop[index[n]]

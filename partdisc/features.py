@@ -30,24 +30,46 @@ class Features(NamedTuple):
       features: float16 [N, P, C], unit vectors, zero on cells that do not exist.
       grids: int32 [N, 2], rows and columns.
       rows: dict, image index of the data set -> row here.
+      step: cells here to a stride of the network: 1, or 2 where those halfway are here too.
     """
 
     features: np.ndarray
     grids: np.ndarray
     rows: dict[int, int]
+    step: int
 
-    def take(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return features [n, P, C] and grids [n, 2] of images of the data set."""
+    def take_fine(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return all features [n, P, C] and grids [n, 2] of images, for detection."""
         rows = np.array([self.rows[int(i)] for i in indices], int)
         return self.features[rows], self.grids[rows]
 
+    def take(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features [n, P, C] and grids [n, 2] of images, a cell a stride."""
+        if self.step == 1:
+            return self.take_fine(indices)
+        rows = np.array([self.rows[int(i)] for i in indices], int)
+        coarse = -(-self.grids // self.step)
+        cells = int(np.max(coarse.prod(axis=1), initial=1))
+        taken = np.zeros((len(rows), cells, self.features.shape[-1]), DTYPE)
+        for place, row in zip(taken, rows, strict=True):  # one by one: the whole may be large
+            fine = self.features[row, : self.grids[row].prod()].reshape(*self.grids[row], -1)
+            place[: coarse[row].prod()] = fine[:: self.step, :: self.step].reshape(
+                -1, fine.shape[-1]
+            )
+        return taken, coarse[rows]
 
-@functools.partial(jax.jit, static_argnames=("backbone", "preprocessing"))
+
+@functools.partial(jax.jit, static_argnames=("backbone", "preprocessing", "half_stride"))
 def unit_features(
-    params: Any, batch: jax.Array, *, backbone: Backbone, preprocessing: Preprocessing
+    params: Any,
+    batch: jax.Array,
+    *,
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    half_stride: bool,
 ) -> jax.Array:
     """Return unit features [B, rows * columns, C] of uint8 images [B, h, w, 3]."""
-    maps = backbone.apply(params, preprocess(batch, preprocessing))
+    maps = backbone.apply(params, preprocess(batch, preprocessing), half_stride=half_stride)
     return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1]))
 
 
@@ -94,6 +116,7 @@ def cache_features(
     weights: Weights,
     *,
     batch: int,
+    half_stride: bool,
 ) -> Features:
     """Compute the features of images, or take up where an earlier run stopped.
 
@@ -106,12 +129,15 @@ def cache_features(
       backbone: the network.
       weights: its weights.
       batch: images per pass.
+      half_stride: whether to keep the cells halfway between as well.
 
     Returns:
       The features, memory-mapped.
     """
     sizes = np.asarray(geometry.working)[indices]
     grids = (sizes // backbone.stride).astype(np.int32)
+    if half_stride:
+        grids = 2 * grids - 1
     shape = (len(indices), int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
     order = np.lexsort((np.arange(len(indices)), sizes[:, 1], sizes[:, 0]))
     mark = path.with_suffix(".json")
@@ -136,7 +162,8 @@ def cache_features(
             fill = batch - len(group)
             pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
             computed = unit_features(
-                weights.params, pixels, backbone=backbone, preprocessing=weights.preprocessing
+                weights.params, pixels, backbone=backbone,
+                preprocessing=weights.preprocessing, half_stride=half_stride,
             )
             store[group, : computed.shape[1]] = np.asarray(computed[: len(group)], DTYPE)
             done += len(group)
@@ -146,4 +173,5 @@ def cache_features(
                 write_json(mark, {"key": key, "done": done})
                 marked = done
     rows = {int(index): row for row, index in enumerate(indices)}
-    return Features(np.load(path, mmap_mode="r"), grids, rows)
+    step = 2 if half_stride else 1
+    return Features(np.load(path, mmap_mode="r"), grids, rows, step)

@@ -195,13 +195,14 @@ def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
     """Compute the features of all images, or reuse them."""
     return cache_features(
         workdir.path / "features.npy",
-        inputs.key,
+        digest(inputs.key, config.detection.half_stride),
         inputs.dataset,
         np.arange(len(inputs.dataset)),
         inputs.geometry,
         inputs.backbone,
         inputs.weights,
         batch=config.backbone.batch,
+        half_stride=config.detection.half_stride,
     )
 
 

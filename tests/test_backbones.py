@@ -1,5 +1,7 @@
 """Backbones: their names, shapes and geometry, and real activations."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -240,3 +242,32 @@ def test_preprocess_jits_with_the_preprocessing_constant():
     twice = Preprocessing("RGB", 2.0, (10.0, 0.0, 0.0), (1.0, 2.0, 1.0))
     found = jax.jit(preprocess, static_argnums=1)(images, twice)
     np.testing.assert_allclose(found[0, 0, 0], [500.0, 255.0, 510.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "shape"),
+    [("vgg16", "pool3", (32, 48)), ("vgg16", "conv4_3", (32, 40)),
+     ("googlenet", "inception_3b", (32, 48)), ("googlenet", "inception_4b", (48, 48))],
+)
+def test_cells_halfway_are_those_of_shifted_images(rng, name, layer, shape):
+    """Inside of an image, that is; what its border hides from a shifted image differs."""
+    net = backbone(name, layer)
+    params = load_weights(net, "random", seed=2).params
+    half = net.stride // 2
+    # Wide margins of one colour: what lies beyond the border is like what lies within.
+    wide = -(-net.receptive_field // net.stride) * net.stride
+    images = jnp.asarray(rng.normal(size=(2, *shape, 3)), jnp.float32)
+    images = jnp.pad(50 * images, [(0, 0), (wide, wide), (wide, wide), (0, 0)])
+    fine = jax.jit(functools.partial(net.apply, half_stride=True))(params, images)
+    rows, columns = (side // net.stride for side in images.shape[1:3])
+    assert fine.shape == (2, 2 * rows - 1, 2 * columns - 1, net.channels)
+    rim = wide // net.stride // 2 + 1
+    inner = (slice(None), slice(rim, rows - rim), slice(rim, columns - rim))
+    for dy, dx in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        shifted = jnp.roll(images, (-half * dy, -half * dx), axis=(1, 2))
+        expected = jax.jit(net.apply)(params, shifted)[inner]
+        found = fine[:, dy::2, dx::2][inner]
+        assert float(jnp.std(expected)) > 0
+        np.testing.assert_allclose(
+            found, expected, rtol=1e-3, atol=1e-4 * float(expected.max())
+        )

@@ -59,10 +59,11 @@ def cache(tmp_path, photos, weights, monkeypatch):
     monkeypatch.setattr(features, "BLOCK", 4)
     geometry = images.geometry(photos.sizes, None, 16, STRIDE, 2.0)
 
-    def run(name: str = "features.npy", key: str = "key", indices=None):
+    def run(name: str = "features.npy", key: str = "key", indices=None, half_stride=False):
         indices = np.arange(20) if indices is None else indices
         return cache_features(
-            tmp_path / name, key, photos, indices, geometry, NETWORK, weights, batch=BATCH
+            tmp_path / name, key, photos, indices, geometry, NETWORK, weights, batch=BATCH,
+            half_stride=half_stride,
         )
 
     run.geometry = geometry
@@ -95,9 +96,22 @@ def test_unit_features_of_dark_cells_are_zero(weights):
     params = {name: np.zeros_like(array) for name, array in weights.params.items()}
     found = unit_features(
         params, np.zeros((2, 8, 8, 3), np.uint8), backbone=NETWORK,
-        preprocessing=weights.preprocessing,
+        preprocessing=weights.preprocessing, half_stride=False,
     )
     np.testing.assert_array_equal(found, np.zeros((2, 4, CHANNELS)))
+
+
+def test_cells_halfway_lie_between_the_others(cache):
+    coarse, fine = cache("coarse.npy"), cache("fine.npy", half_stride=True)
+    assert (coarse.step, fine.step) == (1, 2)
+    np.testing.assert_array_equal(fine.grids, 2 * coarse.grids - 1)
+    wanted = np.array([3, 0, 19, 7])
+    for (found, grids), one in (
+        (fine.take(wanted), coarse), (coarse.take(wanted), coarse), (fine.take_fine(wanted), fine)
+    ):
+        np.testing.assert_array_equal(grids, one.grids[wanted])
+        np.testing.assert_array_equal(found, one.features[wanted])
+    assert fine.take(wanted[:0])[0].shape[0] == 0
 
 
 def test_every_image_is_read_once_and_never_again(cache, photos):

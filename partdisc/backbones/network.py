@@ -16,16 +16,43 @@ _ARCHITECTURES = {"vgg16": vgg16, "googlenet": googlenet}
 
 
 class Network(nn.Module):
-    """Apply a list of layers; `params` is flat, with the names `layer/kernel`, `layer/bias`."""
+    """Apply a list of layers; `params` is flat, with the names `layer/kernel`, `layer/bias`.
+
+    `half_stride` asks for the outputs between the cells as well: the last layer that thins
+    out its cells, and all after it, see its input at four shifts of one of its cells.
+    """
 
     layers: tuple[Layer, ...]
+    half_stride: bool = False
 
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images
-        for layer in self.layers:
+        thinning = max(i for i, layer in enumerate(self.layers) if layer.stride > 1)
+        for i, layer in enumerate(self.layers):
+            if self.half_stride and i == thinning:
+                x = _shifted(x)
             x = layer(self, x)
-        return x
+        return _interleaved(x) if self.half_stride else x
+
+
+def _shifted(x: jax.Array) -> jax.Array:
+    """Stack maps [B, H, W, C] shifted by (0, 0), (0, 1), (1, 0), (1, 1) cells: [4 B, ...]."""
+    height, width = x.shape[1:3]
+    x = jnp.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)], mode="edge")
+    return jnp.concatenate(
+        [x[:, dy : dy + height, dx : dx + width] for dy in (0, 1) for dx in (0, 1)]
+    )
+
+
+def _interleaved(x: jax.Array) -> jax.Array:
+    """Put maps [4 B, h, w, C] of `_shifted` together: [B, 2 h - 1, 2 w - 1, C].
+
+    The last row and column, whose cells would be centred on the border, are left out.
+    """
+    _, height, width, channels = x.shape
+    x = x.reshape(2, 2, -1, height, width, channels).transpose(2, 3, 0, 4, 1, 5)
+    return x.reshape(-1, 2 * height, 2 * width, channels)[:, :-1, :-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,15 +117,22 @@ class Backbone:
         """The shape of each parameter: kernels [height, width, in, out], biases [out]."""
         return {name: param.shape for name, param in self._shapes[1]["params"].items()}
 
-    def apply(self, params: dict[str, jax.Array], images: jax.Array) -> jax.Array:
+    def apply(
+        self, params: dict[str, jax.Array], images: jax.Array, *, half_stride: bool = False
+    ) -> jax.Array:
         """Compute the features of images of one size.
 
         Args:
           params: parameters named as in `param_shapes`.
           images: preprocessed [B, H, W, 3] float32, H and W multiples of the stride.
+          half_stride: whether to compute the cells halfway between as well. They are those
+            of the image shifted by half a stride, but for its borders, at the cost of the
+            layers behind the last pooling: nothing for a `pool` of VGG16, and a third for
+            GoogLeNet's `inception_4b`.
 
         Returns:
-          Features [B, H / stride, W / stride, C], float32.
+          Features [B, h, w, C], float32, with h = H / stride and w = W / stride, or
+          2 H / stride - 1 and 2 W / stride - 1; cell 0 is the same.
 
         Raises:
           ValueError: the images have another rank or are no multiple of the stride.
@@ -108,7 +142,7 @@ class Backbone:
                 f"images: shape {images.shape}, expected [B, H, W, 3] with H and W multiples of "
                 f"{self.stride}, the stride of {self.name} {self.layer}"
             )
-        return self.module.apply({"params": params}, images)
+        return Network(self.layers, half_stride).apply({"params": params}, images)
 
 
 def backbone(name: str, layer: str) -> Backbone:

@@ -4,12 +4,11 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from partdisc import evaluate, images, stages, training
 from partdisc.features import Features
-from partdisc.part_layer import Layer
+from partdisc.part_layer import Layer, packed_probabilities
 
 # Patches of a part in the gallery: as many as a page is wide.
 PATCHES = 8
@@ -94,21 +93,21 @@ def part_maps(
     channels: np.ndarray,
 ) -> list[np.ndarray]:
     """Return each image's probabilities of channels, [K, h, w] on its working pixels."""
-    taken = stages.device_images(features, indices, offset, salient=False)
-    probs = np.asarray(_probabilities(settings, params, taken))[..., channels]
+    taken, grids = features.take_fine(indices)
+    probs = np.asarray(_probabilities(settings.layer, params, taken, grids, offset))
     network, sizes = inputs.backbone, inputs.geometry.take(indices).working
+    stride = network.stride / features.step
     return [
-        on_pixels(unpacked(cells.T, grid), size, network.stride, network.origin)
-        for cells, grid, size in zip(probs, np.asarray(taken.grids), sizes, strict=True)
+        on_pixels(unpacked(cells.T, grid), size, stride, network.origin)
+        for cells, grid, size in zip(probs[..., channels], grids, sizes, strict=True)
     ]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _probabilities(settings: training.Settings, params: Any, taken: training.Images) -> jax.Array:
-    """Return probs [N, P, K + 1] of all images."""
-    count = taken.features.shape[0]
-    batch = training.gather(taken, jnp.arange(count), jnp.zeros((count, 0), jnp.int32))
-    return training.forward(settings, params, batch)[:, 0]
+def _probabilities(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
+    """Return probs [n, P, K + 1] of n images."""
+    one = functools.partial(packed_probabilities, layer, params, offset=offset)
+    return jax.lax.map(lambda image: one(*image), (features, grids))
 
 
 def unpacked(cells: np.ndarray, grid: np.ndarray) -> np.ndarray:
