@@ -183,7 +183,7 @@ def align_pairs(
       key: random key.
       target_maps: [B, P, D] unit vectors of the cells.
       source_maps: [B, J, P, D] of the neighbours.
-      target_saliency: [B, P].
+      target_saliency: [B, P], which counts if `matching` says so.
       source_saliency: [B, J, P].
       target_grids: int [B, 2].
       source_grids: int [B, J, 2].
@@ -193,7 +193,10 @@ def align_pairs(
     Returns:
       Alignments and matches, each with leading axes [B, J].
     """
-    options = {name: value for name, value in matching.items() if name != "saliency"}
+    options = dict(matching)
+    if not options.pop("saliency"):
+        target_saliency = jnp.ones_like(target_saliency)
+        source_saliency = jnp.ones_like(source_saliency)
     arguments = dict(alignment)
     arguments["family"] = arguments.pop("transform")
 

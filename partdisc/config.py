@@ -49,8 +49,11 @@ def base_config() -> ml_collections.ConfigDict:
         "seeding_vectors": 50_000,
     })
     config.pools = section({
-        "similarity": "spatial_js",
+        "similarity": "position_free",
         "size": 15,
+        # So many of the most similar are aligned, and the best aligned ones taken; 0 = the
+        # most similar ones, as in the paper.
+        "candidates": 40,
         "grid": 7,  # cells of the resized map, a side
         "refresh_epochs": 0,  # 0 = the pools of the start are kept
     })
@@ -72,8 +75,7 @@ def base_config() -> ml_collections.ConfigDict:
     })
     config.pseudo_gt = section({
         "capacity": 3,  # cells a part takes in an image
-        "background": "capped",
-        "background_share": 0.8,  # of the cells, what capped lets the background take
+        "background": "salient",
         "suppression": 0,  # cells
         "include_self": False,
     })

@@ -15,12 +15,10 @@ class Detections(NamedTuple):
     Attributes:
       points: [K, D, 2], (y, x), strongest first, refined below a cell.
       scores: [K, D], probs at the peak; -inf in unused slots.
-      mean: [K, 2], (y, x), the centroid of each part's probs.
     """
 
     points: jax.Array
     scores: jax.Array
-    mean: jax.Array
 
 
 def _neighbours(grid: jax.Array, cells: int) -> tuple[jax.Array, jax.Array]:
@@ -64,8 +62,7 @@ def detect(
       per_part: D, detections of a part at most.
 
     Returns:
-      The detections. A part without any probability has no detection and its mean is the
-      map's centre.
+      The detections. A part without any probability has none.
     """
     cells = probs.shape[0]
     maps = probs[:, :-1]
@@ -97,11 +94,7 @@ def detect(
 
     start = jnp.where(is_peak, maps, -jnp.inf)
     _, (points, scores) = jax.lax.scan(take, start, None, length=per_part)
-    total = jnp.sum(maps, axis=0)[:, None]
-    centre = (grid.astype(jnp.float32) - 1.0) / 2.0
-    weighted = maps.T @ jnp.where(valid[:, None], position, 0.0)
-    mean = jnp.where(total > 0, weighted / jnp.where(total > 0, total, 1.0), centre[None])
-    return Detections(jnp.swapaxes(points, 0, 1), scores.T, mean)
+    return Detections(jnp.swapaxes(points, 0, 1), scores.T)
 
 
 def cells_to_pixels(points: np.ndarray, stride: int, origin: float) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from partdisc import evaluation, images, stages
 from partdisc.config import detection_protocols, regression_protocols
-from partdisc.detection import Detections, cells_to_pixels, detect
+from partdisc.detection import cells_to_pixels, detect
 from partdisc.evaluate_regression import (
     Predictions,
     frame_scale,
@@ -17,7 +17,7 @@ from partdisc.evaluate_regression import (
     to_frame,
 )
 from partdisc.features import Features
-from partdisc.part_layer import Layer, packed_probabilities
+from partdisc.part_layer import Layer, packed_probabilities, part_centres
 
 
 @functools.partial(
@@ -27,7 +27,8 @@ def _detect_all(params, features, grids, offset, *, layer, batch, **options):
     def one(image):
         packed, grid = image
         probs = packed_probabilities(layer, params, packed, grid, offset)
-        return detect(probs, grid, **options)
+        centres = part_centres(layer, params, packed, grid, offset)
+        return detect(probs, grid, **options), centres
 
     return jax.lax.map(one, (features, grids), batch_size=batch)
 
@@ -62,7 +63,7 @@ def predict(
         chunk = indices[start : start + stages.CHUNK]
         taken, grids = features.take_fine(chunk)
         fill = min(stages.CHUNK, len(indices)) - len(chunk)
-        detections = _detect_all(
+        arrays = _detect_all(
             params,
             np.pad(taken, ((0, fill), (0, 0), (0, 0))),
             np.pad(grids, ((0, fill), (0, 0)), constant_values=1),
@@ -70,13 +71,13 @@ def predict(
             layer=layer, box_side=config.detection.box / stride,
             nms_iou=config.detection.nms_iou, per_part=config.detection.per_part, batch=8,
         )
-        detections = Detections(*(np.asarray(array)[: len(chunk)] for array in detections))
+        detections, centres = jax.tree.map(np.asarray, arrays)
         geometry = inputs.geometry.take(chunk)
         points, mean = (
             images.to_original(cells_to_pixels(cells, stride, network.origin), geometry)
-            for cells in (detections.points, detections.mean)
+            for cells in (detections.points[: len(chunk)], centres[: len(chunk)])
         )
-        found.append(Predictions(points, detections.scores, mean))
+        found.append(Predictions(points, detections.scores[: len(chunk)], mean))
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
 

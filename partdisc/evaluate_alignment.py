@@ -1,90 +1,153 @@
-"""Measure on labelled images how well pools align."""
+"""Measure on labelled images how well pools align (protocol D)."""
 
-import functools
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from partdisc import evaluation, images, stages, training
-from partdisc.evaluate import normalisers
+from partdisc.evaluate_regression import normalisers
 from partdisc.features import Features
+from partdisc.pool_alignment import PoolAlignment, align_pools
+from partdisc.similar_pools import find_pools
 
-# Targets whose pools are aligned in one pass.
-PAIRS_BATCH = 4
+# Fit images among which pools are found where the training images have no landmarks.
+FIT_IMAGES = 500
+
+
+class LabelledPools(NamedTuple):
+    """Labelled images and the pools of some of them.
+
+    Attributes:
+      images: N labelled images on the device.
+      index: int [N], those of the data set.
+      targets: int [n], rows of `images`.
+      members: int [n, J], their pools, rows of `images`.
+    """
+
+    images: training.Images
+    index: np.ndarray
+    targets: np.ndarray
+    members: np.ndarray
+
+
+def labelled_pools(
+    config: Any,
+    inputs: stages.Inputs,
+    features: Features,
+    start: stages.Start,
+    settings: training.Settings,
+    train_images: training.Images,
+    pools: np.ndarray,
+) -> LabelledPools | None:
+    """Draw `config.evaluation.alignment_images` labelled images and take their pools.
+
+    They are the pools of training where its images have landmarks. Where they have none,
+    pools are found in the same way among at most `FIT_IMAGES` images of the fit split.
+
+    Returns:
+      The pools; None where too few images are labelled, or none is asked for.
+    """
+    dataset = inputs.dataset
+    rng = np.random.default_rng(config.seed)
+    count = config.evaluation.alignment_images
+    index, chosen = dataset.splits["train"], train_images
+    if not _labelled(dataset.points[index]).all():
+        fit = dataset.splits["fit"]
+        index = np.sort(rng.permutation(fit[_labelled(dataset.points[fit])])[:FIT_IMAGES])
+        if count == 0 or len(index) <= config.pools.size:
+            return None
+        chosen = stages.device_images(features, index, start.offset)
+        pools, _ = find_pools(config, settings, start.params, chosen, label="pools (fit)")
+    targets = np.sort(rng.permutation(len(index))[:count])
+    return LabelledPools(chosen, index, targets, np.asarray(pools)[targets]) if count else None
+
+
+def _labelled(points: np.ndarray) -> np.ndarray:
+    return np.isfinite(points).any(axis=(1, 2))
+
+
+class Pairs(NamedTuple):
+    """Targets and neighbours in pixels of the targets' original images.
+
+    Attributes:
+      sources: [n, J, L, 2], landmarks of the neighbours, which lie at first as their cells
+        do: images of two sizes and crops can be compared.
+      targets: [n, L, 2].
+      transforms: [n, J, 3, 3].
+      lengths: [n], the normaliser.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    transforms: np.ndarray
+    lengths: np.ndarray
+
+    def flat(self) -> tuple[np.ndarray, ...]:
+        """Return the arguments of `evaluation.alignment_quality`, a row a pair."""
+        number, size = self.sources.shape[:2]
+        landmarks = self.sources.shape[2:]
+        return (
+            self.sources.reshape(number * size, *landmarks),
+            np.repeat(self.targets, size, axis=0),
+            self.transforms.reshape(number * size, 3, 3),
+            np.repeat(self.lengths, size),
+        )
+
+
+def in_pixels(inputs: stages.Inputs, pools: LabelledPools, transforms: np.ndarray) -> Pairs:
+    """Bring pairs of cells, and transforms [n, J, 3, 3] between them, to pixels."""
+    network, dataset = inputs.backbone, inputs.dataset
+    index = pools.index
+    to_cells = images.cell_matrix(inputs.geometry.take(index), network.stride, network.origin)
+    to_pixels = np.linalg.inv(to_cells[pools.targets])[:, None]
+    marks = dataset.points[index].astype(np.float64)
+    moved = to_pixels @ to_cells[pools.members]
+    sources = marks[pools.members] @ np.swapaxes(moved[..., :2, :2], -1, -2)
+    return Pairs(
+        sources + moved[..., None, :2, 2],
+        marks[pools.targets],
+        to_pixels @ transforms @ to_cells[pools.targets][:, None],
+        normalisers(inputs, index[pools.targets])["regression"],
+    )
 
 
 def alignment_quality(
     config: Any,
     inputs: stages.Inputs,
-    features: Features,
+    pools: LabelledPools | None,
     settings: training.Settings,
     params: Any,
-    offset: np.ndarray,
 ) -> dict[str, float]:
-    """Measure how well pools align on labelled images.
-
-    The pools are found among `config.evaluation.alignment_images` random images of the fit
-    split. Distances are shares of the box, or of the inter-ocular distance.
-    """
-    dataset = inputs.dataset
-    count = min(config.evaluation.alignment_images, len(dataset.splits["fit"]))
-    if count <= config.pools.size:
-        return {}
-    rng = np.random.default_rng(config.seed)
-    chosen = np.sort(rng.choice(dataset.splits["fit"], count, replace=False))
-    labelled = stages.device_images(features, chosen, offset, salient=config.matching.saliency)
-    pools, _ = stages.find_pools(config, settings.layer, params, labelled, "pools (labelled)")
-    transforms, inliers, matches = align_pools(config, settings, params, labelled, pools)
-    # Everything is measured in pixels of the target's original image, where the neighbour
-    # lies at first as its cells do: images of two sizes and crops can be compared.
-    network = inputs.backbone
-    to_cells = images.cell_matrix(
-        inputs.geometry.take(chosen), network.stride, network.origin
-    )
-    to_pixels = np.linalg.inv(to_cells)[:, None]
-    marks = dataset.points[chosen].astype(np.float64)
-    moved = to_pixels @ to_cells[pools]
-    sources = marks[pools] @ np.swapaxes(moved[..., :2, :2], -1, -2) + moved[..., None, :2, 2]
-    targets = np.repeat(np.arange(count), pools.shape[1])
-    length = normalisers(inputs, chosen)["regression"]
-    quality = evaluation.alignment_quality(
-        sources.reshape(len(targets), -1, 2),
-        marks[targets],
-        (to_pixels @ transforms @ to_cells[:, None]).reshape(-1, 3, 3),
-        length[targets],
-        family=config.alignment.transform,
-    )
-    return quality._asdict() | {
-        "inliers": float(inliers.mean()), "matches": float(matches.mean())
-    }
-
-
-def align_pools(
-    config: Any, settings: training.Settings, params: Any, labelled: training.Images, pools
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Align every image's pool as training does.
+    """Measure how well a part layer aligns pools.
 
     Returns:
-      transforms [N, J, 3, 3] in cells, inliers [N, J] and matches [N, J].
+      Fields of `evaluation.AlignmentQuality`, `inliers` and `matches`; {} without pools.
     """
-    count = len(pools)
-    parts = []
-    for start in range(0, count, PAIRS_BATCH):
-        # The last batch is filled up with the first images, so that all have one shape.
-        targets = np.arange(start, start + PAIRS_BATCH, dtype=np.int32) % count
-        key = jax.random.fold_in(jax.random.key(config.seed), start)
-        parts.append(
-            jax.tree.map(np.asarray, _align(settings, params, labelled, pools, targets, key))
-        )
-    return tuple(np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True))
+    if pools is None:
+        return {}
+    aligned = align(config, pools, settings, params)
+    return summary(in_pixels(inputs, pools, aligned.transforms), aligned, settings)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _align(settings, params, labelled, pools, targets, key) -> tuple[jax.Array, ...]:
-    batch = training.gather(labelled, targets, jnp.asarray(pools))
-    probs = training.forward(settings, params, batch)
-    supervision = training.supervise(key, settings, batch, probs)
-    alignment = supervision.alignment
-    return alignment.transform, alignment.inliers, supervision.matches.count
+def align(
+    config: Any, pools: LabelledPools, settings: training.Settings, params: Any
+) -> PoolAlignment:
+    """Align the pools as training does."""
+    family = dict(settings.alignment)["transform"]
+    return align_pools(
+        settings, params, pools.images, pools.targets, pools.members, seed=config.seed,
+        label=f"aligning ({family})",
+    )
+
+
+def summary(
+    pairs: Pairs, aligned: PoolAlignment, settings: training.Settings, some: Any = slice(None)
+) -> dict[str, float]:
+    """Summarise pairs, or `some` of the n * J, by protocol D."""
+    quality = evaluation.alignment_quality(
+        *(array[some] for array in pairs.flat()), family=dict(settings.alignment)["transform"]
+    )
+    return quality._asdict() | {
+        "inliers": float(np.mean(aligned.inliers.reshape(-1)[some])),
+        "matches": float(np.mean(aligned.matches.reshape(-1)[some])),
+    }

@@ -14,7 +14,7 @@ class Predictions(NamedTuple):
     Attributes:
       points: [n, K, D, 2], (y, x) of the detections, strongest first.
       scores: [n, K, D], -inf in unused slots.
-      mean: [n, K, 2], (y, x) of the centroid of each part's probs.
+      mean: [n, K, 2], (y, x) where each part should be, `part_centres`.
     """
 
     points: np.ndarray

@@ -1,5 +1,6 @@
 """One run from its config to its tables and pictures: the stages in order, and what they say."""
 
+import contextlib
 import pathlib
 from typing import Any, NamedTuple
 
@@ -8,13 +9,16 @@ import numpy as np
 from partdisc import evaluate, evaluate_extras, label_free, report, stages, training
 from partdisc.check import check
 from partdisc.config import flatten
-from partdisc.evaluate_alignment import alignment_quality
+from partdisc.diagnose_alignment import diagnose
+from partdisc.errors import WorkdirError
+from partdisc.evaluate_alignment import LabelledPools, alignment_quality, labelled_pools
 from partdisc.evaluate_regression import Predictions, baselines, normalisers
 from partdisc.features import Features
 from partdisc.label_free import LabelFree
 from partdisc.progress import say
 from partdisc.results_table import print_results
 from partdisc.score import score
+from partdisc.similar_pools import pools_stage
 from partdisc.tables import Doing, make_table
 from partdisc.train import train
 from partdisc.validation import validate
@@ -37,7 +41,8 @@ def run(
       config: the whole config.
       path: the work directory; made where absent, taken up where an earlier run stopped.
       mode: `train` does every stage and evaluates; `evaluate` evaluates what was trained
-        there; `check` examines data and weights and stops; `score` scores predictions of
+        there; `align` measures how pools align, by the untrained layer and by what was
+        trained there; `check` examines data and weights and stops; `score` scores predictions of
         another program; `table` makes a table of the paper.
       predictions: the file of those.
       given: what was set on the command line, {'section.key': value}; for a table.
@@ -59,7 +64,11 @@ def run(
         if mode == "table":
             make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
             return 0
-        trained = _train(config, workdir, mode)
+        ready = _prepare(config, workdir)
+        if mode == "align":
+            _align(ready, workdir)
+            return 0
+        trained = _train(ready, workdir, trained_only=mode == "evaluate")
         _show(workdir, trained, _evaluate(workdir, trained))
     return 0
 
@@ -71,38 +80,70 @@ def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
 
 def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
     with Workdir(path) as workdir:
-        _evaluate(workdir, _train(config, workdir, "train"))
+        _evaluate(workdir, _train(_prepare(config, workdir), workdir))
 
 
-class Trained(NamedTuple):
-    """A run after training: all that its evaluation and its pictures need."""
+class Run(NamedTuple):
+    """A run: all that its training, its evaluation and its pictures need.
+
+    Attributes:
+      config: the whole config.
+      inputs: data set and backbone.
+      features: the cache.
+      start: the untrained part layer.
+      settings: static settings of training.
+      images: the training images.
+      pools: int32 [N, J].
+      distances: [N, J] of the pools.
+      pools_key: names all that the pools depend on.
+      params: of the part layer, as far as it has been trained.
+    """
 
     config: Any
     inputs: stages.Inputs
     features: Features
     start: stages.Start
     settings: training.Settings
-    params: Any
     images: training.Images
     pools: np.ndarray
     distances: np.ndarray
+    pools_key: str
+    params: Any
 
 
-def _train(config: Any, workdir: Workdir, mode: str) -> Trained:
+def _prepare(config: Any, workdir: Workdir) -> Run:
+    """Do the stages before training."""
     inputs = stages.open_inputs(config, workdir)
     write_json(workdir.path / "config.json", flatten(config))
     features = stages.features_stage(config, workdir, inputs)
     start = stages.clusters_stage(config, workdir, inputs, features)
     settings = training.settings_of(config)
-    images = stages.device_images(
-        features, inputs.dataset.splits["train"], start.offset, salient=config.matching.saliency
+    images = stages.device_images(features, inputs.dataset.splits["train"], start.offset)
+    pools, distances, key = pools_stage(config, workdir, start, settings, images)
+    return Run(
+        config, inputs, features, start, settings, images, pools, distances, key, start.params
     )
-    pools, distances, key = stages.pools_stage(config, workdir, start, settings.layer, images)
+
+
+def _train(run: Run, workdir: Workdir, *, trained_only: bool = False) -> Run:
     state = train(
-        config, workdir, start, images, pools, key, trained_only=mode == "evaluate"
+        run.config, workdir, run.start, run.images, run.pools, run.pools_key,
+        trained_only=trained_only,
     )
-    return Trained(
-        config, inputs, features, start, settings, state.params, images, pools, distances
+    return run._replace(params=state.params)
+
+
+def _align(run: Run, workdir: Workdir) -> None:
+    """Diagnose the alignment of the untrained layer, and of what was trained there."""
+    layers = {"clustering": run.start.params}
+    with contextlib.suppress(WorkdirError):
+        layers["trained"] = _train(run, workdir, trained_only=True).params
+    diagnose(run.config, workdir, run.inputs, _labelled_pools(run), layers, run.settings)
+
+
+def _labelled_pools(run: Run) -> LabelledPools | None:
+    return labelled_pools(
+        run.config, run.inputs, run.features, run.start, run.settings, run.images, run.pools
     )
 
 
@@ -122,7 +163,7 @@ class Evaluated(NamedTuple):
     channels: np.ndarray
 
 
-def _evaluate(workdir: Workdir, run: Trained) -> Evaluated:
+def _evaluate(workdir: Workdir, run: Run) -> Evaluated:
     """Evaluate, and write results."""
     dataset, config = run.inputs.dataset, run.config
     results: dict[str, Any] = {
@@ -139,6 +180,7 @@ def _evaluate(workdir: Workdir, run: Trained) -> Evaluated:
     }
     labelled = bool(dataset.landmark_names)
     shown = dataset.splits["test" if labelled else "train"]
+    pools = _labelled_pools(run) if labelled else None
     for name, params in (("clustering", run.start.params), ("trained", run.params)):
         if name == "trained" and config.train.steps == 0:
             results[name] = results["clustering"]
@@ -149,6 +191,9 @@ def _evaluate(workdir: Workdir, run: Trained) -> Evaluated:
             run.settings, params, run.images, run.pools, seed=config.seed
         )
         figures, found, channels = evaluate_layer(run, params, shown, quality)
+        figures["alignment"] = alignment_quality(
+            config, run.inputs, pools, run.settings, params
+        )
         results[name] = figures | {
             "label_free": {
                 "agreement": quality.agreement,
@@ -163,7 +208,7 @@ def _evaluate(workdir: Workdir, run: Trained) -> Evaluated:
     return Evaluated(results, found, shown, channels)
 
 
-def _show(workdir: Workdir, run: Trained, done: Evaluated) -> None:
+def _show(workdir: Workdir, run: Run, done: Evaluated) -> None:
     """Write detections and pictures, and print the results."""
     config, results = run.config, done.results
     rows = evaluate.detection_rows(
@@ -180,21 +225,18 @@ def _show(workdir: Workdir, run: Trained, done: Evaluated) -> None:
     _print_places(workdir.path, len(rows), pictures)
 
 
-def _predict(run: Trained, params: Any, indices: np.ndarray) -> Predictions:
+def _predict(run: Run, params: Any, indices: np.ndarray) -> Predictions:
     return evaluate.predict(
         run.config, run.inputs, run.features, indices, run.settings.layer, params,
         run.start.offset,
     )
 
 
-def _score_labelled(run: Trained, params: Any, shown: np.ndarray, quality: LabelFree):
+def _score_labelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFree):
     """Return a layer's figures, its predictions on the test images, a channel a landmark."""
     fit = _predict(run, params, run.inputs.dataset.splits["fit"])
     test = _predict(run, params, shown)
     figures, channels = evaluate.score(run.config, run.inputs, fit, test)
-    figures["alignment"] = alignment_quality(
-        run.config, run.inputs, run.features, run.settings, params, run.start.offset
-    )
     figures["extras"] = evaluate_extras.measure(
         run.config, run.inputs, run.features, run.settings.layer, params, run.start.offset,
         fit, test,
@@ -202,7 +244,7 @@ def _score_labelled(run: Trained, params: Any, shown: np.ndarray, quality: Label
     return figures, test, channels
 
 
-def _score_unlabelled(run: Trained, params: Any, shown: np.ndarray, quality: LabelFree):
+def _score_unlabelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFree):
     """Return no figures, predictions on the training images, and the best channels."""
     found = _predict(run, params, shown)
     short = normalisers(run.inputs, shown)["short_side"]

@@ -153,6 +153,11 @@ class FactorLayer(nn.Module):
         background = jnp.maximum(1.0 - total, 0.0)
         return jnp.concatenate([shares / jnp.maximum(total, 1.0), background], axis=-1)
 
+    def evidence(self, features: jax.Array) -> jax.Array:
+        """Return the log of a part's share times that of all parts [..., K]."""
+        shares = self.probs(features)
+        return jnp.log(shares[..., :-1]) + jnp.log(1.0 - shares[..., -1:])
+
 
 def initial_params(basis: np.ndarray, features: np.ndarray) -> dict[str, Any]:
     """Build the layer of a basis.

@@ -77,7 +77,7 @@ def measure(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _batch(settings, params, images, pools, targets, counts, key) -> dict[str, jax.Array]:
-    batch = training.gather(images, targets, pools)
+    batch = training.gather(images, training.with_pools(targets, pools))
     probs = training.forward(settings, params, batch)
     supervision = training.supervise(key, settings, batch, probs)
     mean, coverage = jax.vmap(functools.partial(mean_map, include_own=False))(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.cells import cell_validity, centred, normalise
+from partdisc.cells import cell_positions, cell_validity, centred, normalise
 from partdisc.factors import FactorLayer
 
 BACKGROUNDS = ("mean", "constant")
@@ -50,8 +50,14 @@ class PartLayer(nn.Module):
         """Return p(part | cell) [..., K + 1] of features [..., C]."""
         return jax.nn.softmax(self(features), axis=-1)
 
+    def evidence(self, features: jax.Array) -> jax.Array:
+        """Return the log of p(feature | part) p(object | cell) [..., K], but for a constant."""
+        logits = self(features)
+        parts, whole = logits[..., :-1], jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+        return parts + jax.nn.logsumexp(parts, axis=-1, keepdims=True) - whole
 
-# What has `parts` and `probs`: all that the stages behind ask of a layer.
+
+# What has `parts`, `probs` and `evidence`: all that the stages behind ask of a layer.
 Layer = PartLayer | FactorLayer
 
 
@@ -103,6 +109,38 @@ def part_probabilities(
     """
     probs = layer.apply({"params": params}, features, method="probs")
     return jnp.where(valid[:, None], probs, 0.0)
+
+
+def part_centres(
+    layer: Layer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
+) -> jax.Array:
+    """Say where each part should be, whether it is seen or not: the mean of its posterior.
+
+    By Bayes, `p(cell | part)` is in proportion to how likely the cell's feature is of the
+    part, of which kappa is the concentration, and to how likely the cell is not background.
+    What the other parts make of the cell does not count, unlike in `probs`.
+
+    Args:
+      layer: the module.
+      params: its params.
+      packed: float16 [P, C], a map of the feature cache.
+      grid: int [2], its rows and columns.
+      offset: [C], subtracted from every feature.
+
+    Returns:
+      [K, 2], (y, x) in cells; the map's centre where nothing is likely.
+    """
+    features = centred(packed, offset)
+    evidence = layer.apply({"params": params}, features, method="evidence")
+    valid = cell_validity(grid, packed.shape[0])
+    evidence = jnp.where(valid[:, None], evidence, -jnp.inf)
+    most = jnp.max(evidence, axis=0, keepdims=True)
+    weight = jnp.exp(evidence - jnp.where(most > -jnp.inf, most, 0.0))
+    total = jnp.sum(weight, axis=0)[:, None]
+    position = jnp.where(valid[:, None], cell_positions(grid, packed.shape[0]), 0.0)
+    centre = (grid.astype(jnp.float32) - 1.0) / 2.0
+    mean = weight.T @ position / jnp.where(total > 0, total, 1.0)
+    return jnp.where(total > 0, mean, centre[None])
 
 
 def packed_probabilities(

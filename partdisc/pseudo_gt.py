@@ -5,7 +5,10 @@ import jax.numpy as jnp
 
 from partdisc.cells import cell_positions
 
-BACKGROUNDS = ("excluded", "capped", "printed")
+BACKGROUNDS = ("salient", "printed", "excluded")
+# The power of saliency at which object and background are told apart: Otsu's threshold of the
+# plain saliency leaves a halo around the object.
+CONTRAST = 3
 
 
 def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.Array) -> jax.Array:
@@ -108,30 +111,53 @@ def printed_algorithm(
     return jax.lax.fori_loop(0, cells, pick, state)[1]
 
 
-def channel_capacity(
-    parts: int, cells: jax.Array, *, capacity: int, background: str, background_share: float
-) -> jax.Array:
-    """Return how many cells each channel may take, the background last.
+def otsu_threshold(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """Return the threshold that parts the valid values [P] into the two clearest classes.
+
+    The lower class is what does not exceed it (Otsu 1979: the variance between the classes is
+    largest). Where the values are all equal, or none is valid, nothing is lower: -inf.
+    """
+    cells = values.shape[0]
+    ordered = jnp.sort(jnp.where(valid, values, jnp.inf))
+    total = jnp.sum(valid).astype(values.dtype)
+    lower = jnp.arange(1, cells + 1, dtype=values.dtype)
+    sums = jnp.cumsum(jnp.where(jnp.isfinite(ordered), ordered, 0.0))
+    upper = total - lower
+    apart = sums / lower - (sums[-1] - sums) / jnp.maximum(upper, 1.0)
+    between = jnp.where(upper > 0, lower * upper * apart**2, 0.0)
+    return jnp.where(jnp.max(between) > 0, ordered[jnp.argmax(between)], -jnp.inf)
+
+
+def background_cells(saliency: jax.Array, valid: jax.Array) -> jax.Array:
+    """Tell the background of an image by the saliency of its aligned pool, without labels.
+
+    Args:
+      saliency: [P] in [0, 1], see `matching.saliency`.
+      valid: bool [P], the cells in question.
+
+    Returns:
+      bool [P], the valid cells whose saliency to the power `CONTRAST` does not exceed Otsu's
+      threshold.
+    """
+    contrast = saliency**CONTRAST
+    return valid & (contrast <= otsu_threshold(contrast, valid))
+
+
+def channel_capacity(parts: int, *, capacity: int, background: str) -> jax.Array:
+    """Return how many cells each channel may take in Algorithm 1, the background last.
 
     Args:
       parts: K.
-      cells: int [], valid cells of the image.
       capacity: cells a part may take (3 in the paper).
-      background: `printed`, as many cells as there are (Algorithm 1, which collapses on
-        full frames); `capped`, `background_share` of the cells; `excluded`, none.
-      background_share: share of the cells, for `capped`.
+      background: `printed`, as many cells as there are (the paper's, which collapses on full
+        frames); `excluded`, none; `salient`, none that `background_cells` has not named.
 
     Returns:
       int32 [K + 1].
     """
-    share = {"printed": 1.0, "capped": background_share, "excluded": 0.0}[background]
-    # The printed form must exceed every packed length to count as open-ended.
-    last = (
-        jnp.array(2**30, jnp.int32)
-        if background == "printed"
-        else jnp.floor(share * cells.astype(jnp.float32)).astype(jnp.int32)
-    )
-    return jnp.concatenate([jnp.full(parts, capacity, jnp.int32), last[None]])
+    # Open-ended is what exceeds every packed length.
+    last = 2**30 if background == "printed" else 0
+    return jnp.array([capacity] * parts + [last], jnp.int32)
 
 
 def generate(

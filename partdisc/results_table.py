@@ -27,6 +27,10 @@ _WARNINGS = {
 }
 
 
+ALIGNMENT_COLUMNS = (
+    "before", "after", "oracle", "improved", "identity", "inliers", "matches"
+)
+
 def described(name: str) -> str:
     """Return the name of a protocol or of a split, with what a reader must know of it."""
     return _WARNINGS.get(name, name)
@@ -72,9 +76,9 @@ def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     if aligned:
         say("")
         table(
-            "alignment of pools on fit images: mean landmark distance / normaliser",
-            ["", "before", "after", "oracle", "improved", "identity", "inliers", "matches"],
-            [_alignment_row(name, results[name]["alignment"]) for name in aligned],
+            "alignment of pools of labelled images: mean landmark distance / normaliser",
+            ["", *ALIGNMENT_COLUMNS],
+            [alignment_row(name, results[name]["alignment"]) for name in aligned],
         )
     _print_extras(results, layers)
 
@@ -149,7 +153,8 @@ def _print_protocols(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     )
 
 
-def _alignment_row(name: str, quality: dict[str, float]) -> list[str]:
+def alignment_row(name: str, quality: dict[str, float]) -> list[str]:
+    """Return the cells of a row under `ALIGNMENT_COLUMNS`."""
     return [
         name,
         *(f"{quality[key]:.3f}" for key in ("before", "after", "oracle")),

@@ -1,13 +1,12 @@
-"""The stages before training: data, features, clusters, pools; each kept in the work directory."""
+"""The first stages: data, features, clusters; each kept in the work directory."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc import clusters, factors, images, kmeans, matching, pools
+from partdisc import clusters, factors, images, kmeans, matching
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
 from partdisc.cells import centred, normalise
 from partdisc.config import regression_protocols
@@ -15,7 +14,7 @@ from partdisc.data import Dataset, open_dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluation import PROTOCOLS
 from partdisc.features import Features, cache_features
-from partdisc.part_layer import Layer, initial_params, packed_probabilities
+from partdisc.part_layer import initial_params
 from partdisc.progress import Progress, say, track
 from partdisc.training import Images
 from partdisc.workdir import Workdir, digest, write_json
@@ -254,63 +253,11 @@ def _untrained(config: Any, vectors: np.ndarray, sample: np.ndarray) -> dict[str
     return initial_params(np.asarray(centres), sample, background=parts.background)
 
 
-def device_images(
-    features: Features, indices: np.ndarray, offset: np.ndarray, *, salient: bool
-) -> Images:
-    """Put images on the device for training, each cell with its saliency (1 if not wanted)."""
+def device_images(features: Features, indices: np.ndarray, offset: np.ndarray) -> Images:
+    """Put images on the device for training, each cell with its saliency."""
     taken, grids = features.take(indices)
     taken, grids = jnp.asarray(taken), jnp.asarray(grids)
-    weight = jnp.ones(taken.shape[:2], jnp.float32)
-    if salient:
-        one = jax.jit(lambda packed, grid: matching.saliency(packed.astype(jnp.float32), grid))
-        weight = jax.lax.map(lambda image: one(*image), (taken, grids), batch_size=CHUNK)
-    return Images(taken, grids, weight, jnp.asarray(offset))
-
-
-@functools.partial(jax.jit, static_argnames=("layer", "similarity", "grid_size"))
-def _descriptors(
-    params: Any, features, grids, offset, *, layer: Layer, similarity: str, grid_size: int
-) -> jax.Array:
-    def one(image):
-        packed, grid = image
-        probs = packed_probabilities(layer, params, packed, grid, offset)
-        if similarity == "spatial_js":
-            return pools.spatial_descriptor(probs, grid, size=grid_size)
-        return pools.peak_descriptor(probs)
-
-    return jax.lax.map(one, (features, grids), batch_size=CHUNK)
-
-
-def find_pools(
-    config: Any, layer: Layer, params: Any, train: Images, label: str = "pools"
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find the pool of every training image.
-
-    Returns:
-      int32 [N, J] rows of `train`, nearest first, and float32 [N, J] their distances: in
-      nats for `spatial_js`, 1 - cosine for `position_free`.
-    """
-    descriptors = np.asarray(_descriptors(
-        params, train.features, train.grids, train.offset, layer=layer,
-        similarity=config.pools.similarity, grid_size=config.pools.grid,
-    ))
-    if config.pools.similarity == "position_free":
-        distance = 1.0 - descriptors @ descriptors.T
-    else:
-        blocks = pools.block_count(len(descriptors))
-        with Progress(label, total=blocks, unit="blocks") as progress:
-            distance = pools.js_divergence(descriptors, progress.advance)
-    return pools.nearest(distance, config.pools.size)
-
-
-def pools_stage(
-    config: Any, workdir: Workdir, start: Start, layer: Layer, train: Images
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Find the pools of the untrained layer, or reuse them; with their key."""
-    key = digest(start.key, config.pools)
-    saved = workdir.load("pools.npz", key)
-    if saved is None:
-        members, distances = find_pools(config, layer, start.params, train)
-        workdir.save("pools.npz", key, members=members, distances=distances)
-        return members, distances, key
-    return saved["members"], saved["distances"], key
+    offset = jnp.asarray(offset)
+    one = jax.jit(lambda packed, grid: matching.saliency(centred(packed, offset), grid))
+    saliency = jax.lax.map(lambda image: one(*image), (taken, grids), batch_size=CHUNK)
+    return Images(taken, grids, saliency, offset)

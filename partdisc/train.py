@@ -14,6 +14,7 @@ from partdisc import stages, training
 from partdisc.checkpoints import Checkpoints
 from partdisc.errors import WorkdirError
 from partdisc.progress import Progress, say
+from partdisc.similar_pools import find_pools
 from partdisc.workdir import Workdir, digest, write_lines
 
 # The layer has collapsed where the background wins more than this share of the cells, or
@@ -50,7 +51,7 @@ def collapse(records: list[dict[str, float]], parts: int) -> str:
     background = max(mean.get("background_share", 0.0), mean["background_argmax"])
     if background > COLLAPSE_BACKGROUND:
         cure = (
-            "config.pseudo_gt.background = 'capped' avoids it" if taught else
+            "config.pseudo_gt.background = 'salient' avoids it" if taught else
             "a lower config.train.learning_rate may avoid it"
         )
         return (
@@ -233,7 +234,7 @@ def _refreshed(config, workdir, settings, state, images, pools, key, checkpoints
     saved = workdir.load(name, refresh_key)
     if saved is None:
         checkpoints.save(state)
-        members, distances = stages.find_pools(config, settings.layer, state.params, images)
+        members, distances = find_pools(config, settings, state.params, images)
         saved = {"members": members, "distances": distances}
         workdir.save(name, refresh_key, **saved)
     return jnp.asarray(saved["members"])

@@ -107,9 +107,13 @@ class Batch(NamedTuple):
     valid: jax.Array
 
 
-def gather(images: Images, targets: jax.Array, pools: jax.Array) -> Batch:
-    """Collect the maps of targets [B] and of their pools (`pools` [N, J])."""
-    members = jnp.concatenate([targets[:, None], pools[targets]], axis=1)
+def with_pools(targets: jax.Array, pools: jax.Array) -> jax.Array:
+    """Return rows [B, 1 + J] of targets [B], each followed by its pool (`pools` [N, J])."""
+    return jnp.concatenate([targets[:, None], pools[targets]], axis=1)
+
+
+def gather(images: Images, members: jax.Array) -> Batch:
+    """Collect the maps of images: rows [B, 1 + J] of targets, each followed by its pool."""
     grids = images.grids[members]
     valid = jax.vmap(jax.vmap(lambda grid: cell_validity(grid, images.features.shape[1])))(grids)
     features = centred(images.features[members], images.offset)
@@ -154,20 +158,25 @@ def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array
         alignment.transform, batch.grids[:, 1:], batch.grids[:, 0]
     )
     options = dict(settings.pseudo_gt)
+    capacity = pseudo_gt.channel_capacity(
+        settings.layer.parts, capacity=options["capacity"], background=options["background"]
+    )
 
-    def label(own, others, weights, valid, grid):
+    def label(own, others, own_saliency, saliency, weights, valid, grid):
         mean, coverage = mean_map(own, others, weights, options["include_self"])
-        capacity = pseudo_gt.channel_capacity(
-            settings.layer.parts, jnp.sum(valid), capacity=options["capacity"],
-            background=options["background"], background_share=options["background_share"],
+        labelled = valid & (coverage > 1e-3)
+        background = jnp.zeros_like(labelled)
+        if options["background"] == "salient":
+            salient, _ = mean_map(own_saliency[:, None], saliency[..., None], weights, True)
+            background = pseudo_gt.background_cells(salient[:, 0], labelled)
+        labels = pseudo_gt.generate(
+            mean, labelled & ~background, grid, capacity, suppression=options["suppression"]
         )
-        covered = valid & (coverage > 1e-3)
-        return pseudo_gt.generate(
-            mean, covered, grid, capacity, suppression=options["suppression"]
-        )
+        return jnp.where(background, settings.layer.parts, labels)
 
     labels = jax.vmap(label)(
-        maps[:, 0], maps[:, 1:], weights, batch.valid[:, 0], batch.grids[:, 0]
+        maps[:, 0], maps[:, 1:], batch.saliency[:, 0], batch.saliency[:, 1:], weights,
+        batch.valid[:, 0], batch.grids[:, 0],
     )
     return Supervision(labels, weights, alignment, matches)
 
@@ -239,7 +248,8 @@ def train_step(
       The next state, and metrics of this step, each [].
     """
     key = jax.random.fold_in(base_key, state.step)
-    batch = gather(images, targets, pools if settings.objective == "alignment" else pools[:, :0])
+    taught = settings.objective == "alignment"
+    batch = gather(images, with_pools(targets, pools if taught else pools[:, :0]))
     objective = functools.partial(OBJECTIVES[settings.objective], settings, batch=batch, key=key)
     (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
     optimizer = adagrad(learning_rate(**dict(settings.optimizer)))

@@ -66,6 +66,7 @@ _RANGES = {
     "clusters.tolerance": (0, _INFINITY),
     "clusters.seeding_vectors": (1, _INFINITY),
     "pools.size": (1, _INFINITY),
+    "pools.candidates": (0, _INFINITY),
     "pools.grid": (1, 64),
     "pools.refresh_epochs": (0, _INFINITY),
     "matching.threshold": (-1, 1),
@@ -77,7 +78,6 @@ _RANGES = {
     "alignment.max_rotation": (0, 180),
     "alignment.polish": (0, 100),
     "pseudo_gt.capacity": (1, _INFINITY),
-    "pseudo_gt.background_share": (0, 1),
     "pseudo_gt.suppression": (0, _INFINITY),
     "part_templates.tau": (1e-3, 1e4),
     "part_templates.beta": (1e-3, 1e3),
@@ -138,6 +138,11 @@ def validate(config: ml_collections.ConfigDict) -> None:
                 f"config.evaluation.{key} is {config.evaluation[key]!r}; allowed, by commas: "
                 f"{', '.join(known)}"
             )
+    if 0 < config.pools.candidates < config.pools.size:
+        raise errors.ConfigError(
+            f"config.pools.candidates is {config.pools.candidates}, but config.pools.size "
+            f"takes {config.pools.size} of them; set it to that many or more, or to 0"
+        )
     if config.alignment.polish and config.alignment.transform == "homography":
         raise errors.ConfigError(
             "config.alignment.polish is for affine and translation, but "

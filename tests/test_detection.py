@@ -40,9 +40,9 @@ def box_iou(first, second, side: float) -> float:
 
 
 def reference(maps: np.ndarray, *, box_side: float, nms_iou: float, per_part: int):
-    """Find [(score, point), ...] and the mean of each part, value by value."""
+    """Find [(score, point), ...] of each part, value by value."""
     rows, columns, parts = maps.shape
-    found, means = [], []
+    found = []
     for k in range(parts):
         padded = np.full((rows + 2, columns + 2), -1.0)
         padded[1:-1, 1:-1] = maps[..., k]
@@ -61,19 +61,13 @@ def reference(maps: np.ndarray, *, box_side: float, nms_iou: float, per_part: in
             if all(box_iou(peak[1], other[1], box_side) <= nms_iou for other in kept):
                 kept.append(peak)
         found.append(kept[:per_part])
-        total = maps[..., k].sum()
-        y, x = np.mgrid[:rows, :columns]
-        means.append(
-            ((maps[..., k] * y).sum() / total, (maps[..., k] * x).sum() / total)
-            if total > 0 else ((rows - 1) / 2, (columns - 1) / 2)
-        )
-    return found, np.array(means)
+    return found
 
 
 def check(maps: np.ndarray, cells: int, **options) -> None:
     probs, grid = packed(maps, cells)
     detections = detect(probs, grid, **options)
-    found, means = reference(maps.astype(np.float64), **options)
+    found = reference(maps.astype(np.float64), **options)
     parts = maps.shape[2]
     assert detections.points.shape == (parts, options["per_part"], 2)
     assert detections.scores.shape == (parts, options["per_part"])
@@ -85,7 +79,6 @@ def check(maps: np.ndarray, cells: int, **options) -> None:
         assert np.all(np.asarray(detections.scores[k, count:]) == -np.inf)
         for slot, (_, point) in enumerate(found[k]):
             np.testing.assert_allclose(detections.points[k, slot], point, atol=1e-3)
-    np.testing.assert_allclose(detections.mean, means, atol=1e-4)
 
 
 @pytest.mark.parametrize("grid", [(7, 9), (9, 7), (2, 5), (1, 8), (8, 1), (1, 1)])
@@ -128,7 +121,6 @@ def test_an_all_equal_map_has_its_first_cell():
     np.testing.assert_allclose(detections.scores[:, 0], 0.25)
     np.testing.assert_array_equal(detections.points[:, 0], 0.0)
     assert np.all(np.asarray(detections.scores[:, 1:]) == -np.inf)
-    np.testing.assert_allclose(detections.mean, [[1.5, 2.0]] * 2, atol=1e-5)
 
 
 def test_an_all_zero_map_has_no_detection():
@@ -136,7 +128,6 @@ def test_an_all_zero_map_has_no_detection():
     detections = detect(probs, grid, **OPTIONS)
     assert np.all(np.asarray(detections.scores) == -np.inf)
     assert np.isfinite(detections.points).all()
-    np.testing.assert_array_equal(detections.mean, [[1.0, 2.0]] * 2)
 
 
 def test_a_map_of_one_cell():
@@ -144,7 +135,6 @@ def test_a_map_of_one_cell():
     detections = detect(probs, grid, **OPTIONS)
     np.testing.assert_array_equal(detections.points[:, 0], 0.0)
     assert detections.scores[:, 0].tolist() == [0.5, 0.5]
-    np.testing.assert_array_equal(detections.mean, 0.0)
 
 
 def test_more_slots_than_cells(rng):
@@ -162,7 +152,6 @@ def test_detections_move_with_the_map(rng, shift):
     np.testing.assert_allclose(
         np.asarray(after.points)[used], np.asarray(before.points)[used] + shift, atol=1e-4
     )
-    np.testing.assert_allclose(after.mean, np.asarray(before.mean) + shift, atol=1e-4)
 
 
 def test_transposed_maps_have_transposed_detections(rng):

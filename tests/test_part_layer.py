@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from partdisc.part_layer import BACKGROUNDS, PartLayer, initial_params, part_probabilities
+from partdisc.part_layer import (
+    BACKGROUNDS,
+    FactorLayer,
+    PartLayer,
+    initial_params,
+    part_centres,
+    part_probabilities,
+)
 
 
 def unit(rng, *shape) -> np.ndarray:
@@ -133,3 +140,55 @@ def test_a_high_kappa_does_not_overflow(rng):
     params = {"centres": unit(rng, 3, 5), "background": unit(rng, 5)}
     probs = part_probabilities(layer("mean", kappa=1e4), params, unit(rng, 6, 5), np.ones(6, bool))
     np.testing.assert_allclose(np.sum(probs, axis=1), 1.0, atol=1e-6)
+
+
+def reference_centres(params, features, grid, kappa) -> np.ndarray:
+    """Average the cells by likelihood x (1 - background), cell by cell."""
+    logits = reference_logits(params, features[: grid[0] * grid[1]], kappa)
+    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probs /= probs.sum(axis=1, keepdims=True)
+    cells = np.stack(np.divmod(np.arange(len(logits)), grid[1]), axis=1)
+    found = []
+    for k in range(logits.shape[1] - 1):
+        weight = np.exp(logits[:, k] - logits[:, k].max()) * (1.0 - probs[:, -1])
+        found.append((weight[:, None] * cells).sum(0) / weight.sum())
+    return np.array(found)
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("grid", [(3, 4), (4, 3), (1, 5), (1, 1)])
+def test_centres_are_posterior_means(rng, background, grid):
+    features = unit(rng, 14, 8)
+    features[grid[0] * grid[1] :] = 0.0
+    params = initial_params(unit(rng, 3, 8), unit(rng, 50, 8), background=background)
+    found = part_centres(
+        layer(background), params, jnp.asarray(features, jnp.float16), jnp.array(grid), jnp.zeros(8)
+    )
+    # The cache holds halves, which are units again after rounding.
+    rounded = features.astype(np.float16).astype(np.float64)
+    rounded /= np.maximum(np.linalg.norm(rounded, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(
+        found, reference_centres(params, rounded, grid, 30.0), atol=1e-3
+    )
+
+
+def test_a_rival_part_does_not_move_a_centre(rng):
+    features = jnp.asarray(unit(rng, 12, 8), jnp.float16)
+    centres = unit(rng, 3, 8)
+    params = {"centres": jnp.asarray(centres), "background": jnp.asarray(-1e3)}
+    more = params | {"centres": jnp.asarray(np.concatenate([centres, centres[:2]]))}
+    alone, beside = (
+        part_centres(layer("constant", len(p["centres"])), p, features, jnp.array([3, 4]),
+                     jnp.zeros(8))
+        for p in (params, more)
+    )
+    np.testing.assert_allclose(beside[:3], alone, atol=1e-5)
+
+
+def test_centres_of_nothing_are_the_maps_centre():
+    params = {"basis": jnp.eye(3, 8), "scale": jnp.asarray(1.0)}
+    packed = jnp.zeros((12, 8), jnp.float16).at[:, 7].set(1.0)  # of no factor
+    found = part_centres(FactorLayer(3), params, packed, jnp.array([3, 4]), jnp.zeros(8))
+    np.testing.assert_array_equal(found, [[1.0, 1.5]] * 3)
+    found = part_centres(FactorLayer(3), params, packed, jnp.array([0, 0]), jnp.zeros(8))
+    assert np.isfinite(found).all()

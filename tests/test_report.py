@@ -14,6 +14,7 @@ from partdisc import figures, images, report, stages, training
 from partdisc.config import base_config
 from partdisc.figures import sheet
 from partdisc.report import pairs, parts
+from partdisc.similar_pools import pools_stage
 from partdisc.train import train
 from partdisc.validation import validate
 from partdisc.workdir import Workdir
@@ -232,11 +233,9 @@ def run_of(config, workdir: Workdir, channels, names, note):
     start = stages.clusters_stage(config, workdir, inputs, features)
     settings = training.settings_of(config)
     train_images = stages.device_images(
-        features, inputs.dataset.splits["train"], start.offset, salient=True
+        features, inputs.dataset.splits["train"], start.offset
     )
-    members, distances, key = stages.pools_stage(
-        config, workdir, start, settings.layer, train_images
-    )
+    members, distances, key = pools_stage(config, workdir, start, settings, train_images)
     state = train(config, workdir, start, train_images, members, key)
     return (
         config, workdir, inputs, features, start, settings, state.params, train_images,

@@ -221,6 +221,33 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(
     assert steps == list(range(1, 13))
 
 
+def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
+    workdir, _ = whole
+    ended = run(*DEMO, "--mode=align", f"--workdir={workdir}")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads((workdir / "alignment.json").read_text())
+    assert found.keys() == {"clustering", "trained"}
+    for layer in found.values():
+        families = ("none", "translation", "affine", "homography")
+        assert tuple(layer) == (*families, "groups")
+        assert layer["none"]["after"] == layer["none"]["before"] == layer["affine"]["before"]
+        assert layer["none"]["identity_share"] == 1.0
+        oracles = [layer[family]["oracle"] for family in families]
+        assert oracles == sorted(oracles, reverse=True)
+        assert {"neighbours 1 to 1", "neighbours 3 to 3"} < layer["groups"].keys()
+        counts = [row["n_pairs"] for name, row in layer["groups"].items() if "score" in name]
+        assert len(counts) == 4 and sum(counts) == layer["affine"]["n_pairs"]
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["trained"]["alignment"] == found["trained"]["affine"]
+    for name in ("aligned_best", "aligned_worst"):
+        assert (workdir / "report" / f"{name}.png").exists() and name in ended.stdout
+    ended = run(
+        *DEMO, "--mode=align", "--config.evaluation.alignment_images=0",
+        f"--workdir={tmp_path / 'none'}",
+    )
+    one_line(ended, "alignment_images", "0")
+
+
 def kill_after(steps, arguments, workdir, environment):
     """Run, and kill -9 once the log has so many steps."""
     process = subprocess.Popen(

@@ -55,7 +55,7 @@ def test_a_healthy_run_has_no_collapse():
 def test_background_collapse_is_named(name):
     message = collapse(rows(**{name: 0.97}), 512)
     assert message.startswith("background collapse: 97 % of the cells are background")
-    assert "config.pseudo_gt.background = 'capped'" in message and "\n" not in message
+    assert "config.pseudo_gt.background = 'salient'" in message and "\n" not in message
     assert collapse(rows(**{name: 0.85}), 512) == ""
 
 

@@ -11,6 +11,7 @@ import pytest
 from partdisc import config as configuration
 from partdisc import training
 from partdisc.part_templates import template_loss
+from partdisc.pseudo_gt import background_cells
 from partdisc.training import Images, train_step
 
 PARTS, CHANNELS, CELLS, POOL, COUNT = 6, 12, 32, 3, 9
@@ -68,7 +69,7 @@ def start(settings, params) -> training.State:
 @functools.partial(jax.jit, static_argnums=0)
 def supervised(settings, params, images, pools, targets, step):
     """Do what a step does before its gradient."""
-    batch = training.gather(images, targets, pools)
+    batch = training.gather(images, training.with_pools(targets, pools))
     probs = training.forward(settings, params, batch)
     key = jax.random.fold_in(KEY, step)
     return batch, probs, training.supervise(key, settings, batch, probs)
@@ -185,7 +186,7 @@ def test_training_is_deterministic(planted):
 
 def test_gather_puts_the_target_before_its_pool(planted):
     images, _, pools, _ = planted
-    batch = training.gather(images, np.array([5, 0], np.int32), pools)
+    batch = training.gather(images, training.with_pools(np.array([5, 0], np.int32), pools))
     for b, target in enumerate((5, 0)):
         for j, member in enumerate([target, *pools[target]]):
             rows, columns = np.asarray(images.grids[member])
@@ -219,6 +220,22 @@ def test_printed_background_labels_every_covered_cell(planted):
     np.testing.assert_array_equal(np.asarray(found.labels) >= 0, covered)
     assert np.any(np.asarray(found.labels) == PARTS)
     assert np.all(~covered | np.asarray(batch.valid[:, 0]))
+
+
+def test_salient_background_is_named_before_the_parts(planted, rng):
+    images, params, pools, _ = planted
+    images = images._replace(saliency=jnp.asarray(rng.random(images.saliency.shape), jnp.float32))
+    batch, _, found = supervised(settings_for("salient"), params, images, pools, TARGETS, 0)
+    saliency, weights = np.asarray(batch.saliency), np.asarray(found.weights)
+    for b, labels in enumerate(np.asarray(found.labels)):
+        coverage = weights[b].sum(axis=(1, 2))
+        aligned = np.einsum("pjq,jq->p", weights[b], saliency[b, 1:])
+        mean = (saliency[b, 0] + aligned) / (1.0 + coverage)
+        labelled = np.asarray(batch.valid[b, 0]) & (coverage > 1e-3)
+        expected = background_cells(jnp.asarray(mean), jnp.asarray(labelled))
+        np.testing.assert_array_equal(labels == PARTS, expected)
+        assert 0 < np.sum(labels == PARTS) < labelled.sum()
+        assert np.bincount(labels[labels >= 0], minlength=PARTS + 1)[:PARTS].max() <= 1
 
 
 def test_without_matches_the_maps_lie_as_they_are(planted):
@@ -279,7 +296,7 @@ def test_metrics_equal_the_loop(planted, rng, case):
 def test_part_templates_train_on_the_targets_alone(planted, rng):
     images, params, pools, _ = planted
     settings = settings_for(objective="part_templates")
-    batch = training.gather(images, TARGETS, jnp.asarray(pools[:, :0]))
+    batch = training.gather(images, jnp.asarray(TARGETS)[:, None])
     assert batch.features.shape[1] == 1
     exact = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
     probs = reference_probs(exact, batch)

@@ -1,6 +1,6 @@
 """Metrics in plain NumPy: they know neither models nor data sets."""
 
-from partdisc.evaluation.agreement import AlignmentQuality, alignment_quality
+from partdisc.evaluation.agreement import AlignmentQuality, alignment_quality, pair_distances
 from partdisc.evaluation.curves import FIT_SIZES, cumulative_errors, error_by_fit_size
 from partdisc.evaluation.precision import (
     MeanPrecision,
@@ -28,6 +28,7 @@ __all__ = [
     "LandmarkScore",
     "MeanPrecision",
     "alignment_quality",
+    "pair_distances",
     "box_average_precision",
     "constant_point_error",
     "cumulative_errors",

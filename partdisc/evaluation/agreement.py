@@ -36,6 +36,33 @@ class AlignmentQuality(NamedTuple):
     n_pairs: int
 
 
+def pair_distances(
+    source_points: np.ndarray,
+    target_points: np.ndarray,
+    transforms: np.ndarray,
+    normaliser: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean landmark distance of each pair before and after alignment.
+
+    Args are those of `alignment_quality`, where the rules stand.
+
+    Returns:
+      [pairs] each, as shares of the normaliser; NaN for a pair that is not scored.
+    """
+    found = np.full((2, len(source_points)), np.nan)
+    distances = relative_distances(*(np.asarray(a, np.float64) for a in (
+        source_points, target_points, normaliser
+    )))
+    scored = np.isfinite(distances).any(1)
+    for row in np.flatnonzero(scored):
+        one = slice(row, row + 1)
+        quality = alignment_quality(
+            source_points[one], target_points[one], transforms[one], normaliser[one], family="none"
+        )
+        found[:, row] = quality.before, quality.after
+    return found[0], found[1]
+
+
 def alignment_quality(
     source_points: np.ndarray,
     target_points: np.ndarray,

@@ -59,6 +59,7 @@ def aligned_pair(
     transforms,
     path,
     *,
+    remarks=(),
     caption: str = "Neighbours aligned by their matches",
     note: str = "",
 ) -> None:
@@ -75,6 +76,7 @@ def aligned_pair(
       inliers: N arrays bool [M], the matches that fit the transform.
       transforms: N arrays [3, 3] on columns (y, x, 1), neighbour's to target's pixels.
       path: the PNG file.
+      remarks: N texts, one below the last picture of each pair; or none.
       caption: what is shown.
       note: a remark in the corner.
     """
@@ -96,6 +98,8 @@ def aligned_pair(
         fits, transform = np.asarray(fits, dtype=bool), np.asarray(transform, dtype=float)
         _matches(sheet.panel(row, 0), target, neighbour, here, there, fits)
         sheet.below(row, 0, _count(fits))
+        if remarks:
+            sheet.below(row, 3, remarks[row])
         under, over = shrunk(target), shrunk(neighbour)
         inwards = np.linalg.inv(_scaling(neighbour, over))
         outwards = _scaling(target, under)

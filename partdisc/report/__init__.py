@@ -9,7 +9,7 @@ import numpy as np
 
 from partdisc import figures, stages, training
 from partdisc.features import Features
-from partdisc.report.pairs import moved_most
+from partdisc.report.pairs import show_pair
 from partdisc.report.parts import (
     ground_truth,
     part_maps,
@@ -130,7 +130,8 @@ def _draw_pairs(draw, config, inputs, settings, params, train_images, pools, dis
         distances[rows, :NEIGHBOURS], measure=_MEASURES[config.pools.similarity],
     )
     pairs = [
-        moved_most(config, inputs, settings, params, train_images, pools, row) for row in rows
+        show_pair(config, inputs, settings, params, train_images, row, pools[row])
+        for row in rows
     ]
     draw(
         figures.aligned_pair, "aligned_pairs", targets,

@@ -18,7 +18,7 @@ class Pair(NamedTuple):
 
     Attributes:
       labels: int [rows, columns], the target's pseudo ground truth.
-      neighbour: its row among the training images.
+      neighbour: its row among the images.
       transform: [3, 3], the neighbour's to the target's pixels.
       source: [M, 2], matched points (y, x) of the neighbour, pixels.
       target: [M, 2] of the target, pixels.
@@ -33,44 +33,44 @@ class Pair(NamedTuple):
     fits: np.ndarray
 
 
-def moved_most(
+def show_pair(
     config: Any,
     inputs: stages.Inputs,
     settings: training.Settings,
     params: Any,
-    train_images: training.Images,
-    pools: np.ndarray,
+    shown: training.Images,
     row: int,
+    pool: np.ndarray,
+    neighbour: int | None = None,
 ) -> Pair:
-    """Align the pool of a training image as training does, and take one of it.
-
-    Taken is the neighbour whose transform gains the most matches over leaving it as it is.
+    """Align the pool of an image as training does, and take one of it.
 
     Args:
       config: the whole config.
       inputs: data set and backbone.
       settings: static settings of training.
       params: of the part layer.
-      train_images: the training images.
-      pools: int32 [N, J].
-      row: of the target among the training images.
+      shown: the images.
+      row: of the target among the images.
+      pool: int [J], rows of its pool.
+      neighbour: which of the pool; None is the one whose transform gains the most matches
+        over leaving it as it is.
     """
     key = jax.random.fold_in(jax.random.key(config.seed), int(row))
-    target = jnp.asarray([row], jnp.int32)
     supervision, squared = jax.tree.map(
         lambda array: np.asarray(array[0]),
-        _supervise(settings, params, train_images, jnp.asarray(pools), target, key),
+        _supervise(settings, params, shown, jnp.int32(row), jnp.asarray(pool, jnp.int32), key),
     )
     matches = supervision.matches
     matched = matches.weight > 0
     fits = squared <= config.alignment.radius**2
     gain = np.sum(matched[..., None] * fits, axis=1) @ [1, -1]
-    j = int(np.argmax(gain))
+    j = int(np.argmax(gain)) if neighbour is None else int(neighbour)
     stride, origin = inputs.backbone.stride, inputs.backbone.origin
     to_pixels = np.array([[stride, 0, origin], [0, stride, origin], [0, 0, 1]])
     return Pair(
-        labels=unpacked(supervision.labels, np.asarray(train_images.grids[row])),
-        neighbour=int(pools[row, j]),
+        labels=unpacked(supervision.labels, np.asarray(shown.grids[row])),
+        neighbour=int(pool[j]),
         transform=to_pixels @ supervision.alignment.transform[j] @ np.linalg.inv(to_pixels),
         source=cells_to_pixels(matches.source[j, matched[j]], stride, origin),
         target=cells_to_pixels(matches.target[j, matched[j]], stride, origin),
@@ -79,10 +79,10 @@ def moved_most(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _supervise(settings, params, train_images, pools, targets, key):
-    """Return the supervision of targets [B], and the squared residuals [B, J, M, 2] of the
-    matches under the transform and under none."""
-    batch = training.gather(train_images, targets, pools)
+def _supervise(settings, params, shown, row, pool, key):
+    """Return the supervision of a target, and the squared residuals [J, M, 2] of the matches
+    under the transform and under none, both as batches of one."""
+    batch = training.gather(shown, jnp.concatenate([row[None], pool])[None])
     probs = training.forward(settings, params, batch)
     supervision = training.supervise(key, settings, batch, probs)
 
