@@ -96,7 +96,7 @@ _RANGES = {
     "evaluation.iou": (0, 1),
     "evaluation.min_firing": (0, 1),
     "evaluation.alignment_images": (0, _INFINITY),
-    "table.number": (1, 8),
+    "table.number": (1, 10),
     "report.images": (1, 100),
     "report.channels": (1, 100),
 }

@@ -1,0 +1,47 @@
+"""The settings of the paper: they differ from the defaults, and run on every config."""
+
+import importlib.util
+import pathlib
+
+import pytest
+
+from partdisc.config import base_config, flatten
+from partdisc.deviations import DEVIATIONS, PAPER
+from partdisc.errors import ConfigError
+from partdisc.validation import validate
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+
+
+def paper(argument):
+    spec = importlib.util.spec_from_file_location("paper", CONFIGS / "paper.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(argument)
+
+
+def test_every_deviation_is_one():
+    defaults = flatten(base_config())
+    assert len(PAPER) == sum(len(each.paper) for each in DEVIATIONS)
+    for key, value in PAPER.items():
+        assert type(value) is type(defaults[key]) and value != defaults[key], key
+
+
+@pytest.mark.parametrize(
+    "argument", ["cub", "cub,cropped", "celeba,official,wild", "mtfl", "car_parts", "demo"]
+)
+def test_they_are_set_and_nothing_else(argument):
+    config = paper(argument)
+    validate(config)
+    name, _, rest = argument.partition(",")
+    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    expected = flatten(module.get_config(rest) if rest else module.get_config()) | PAPER
+    assert flatten(config) == expected
+
+
+@pytest.mark.parametrize("argument", ["paper", "tables", "none", "../run", ""])
+def test_unknown_configs_are_refused(argument):
+    with pytest.raises(ConfigError, match="begins with the name"):
+        paper(argument)
