@@ -9,6 +9,10 @@ import numpy as np
 from partdisc.cells import cell_positions, cell_validity
 
 
+# The half of a cell's 3 x 3 surround that comes before it in raster order.
+_BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
+
+
 class Detections(NamedTuple):
     """Peaks of every part in one image, in cells.
 
@@ -21,15 +25,14 @@ class Detections(NamedTuple):
     scores: jax.Array
 
 
-def _neighbours(grid: jax.Array, cells: int) -> tuple[jax.Array, jax.Array]:
-    """Return the packed indices [P, 9] of each cell's 3 x 3 surround, and which exist."""
-    position = cell_positions(grid, cells)
-    step = jnp.array([[dy, dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)], jnp.float32)
-    around = position[:, None] + step[None]
-    size = grid.astype(jnp.float32)
-    inside = jnp.all((around >= 0) & (around < size[None, None]), axis=-1)
-    index = (around[..., 0] * size[1] + around[..., 1]).astype(jnp.int32)
-    return jnp.where(inside, index, 0), inside & cell_validity(grid, cells)[:, None]
+def _beside(maps: jax.Array, grid: jax.Array, step: tuple[int, int]) -> jax.Array:
+    """Return what lies `step` (y, x) from each cell of packed maps [P, K]; -inf off the map."""
+    cells = maps.shape[0]
+    position = cell_positions(grid, cells) + jnp.array(step, jnp.float32)[None]
+    inside = jnp.all((position >= 0) & (position < grid.astype(jnp.float32)[None]), axis=-1)
+    # One step is the same distance for all packed cells: a shift, far cheaper than a gather.
+    moved = jnp.roll(maps, -(step[0] * grid[1] + step[1]), axis=0)
+    return jnp.where((inside & cell_validity(grid, cells))[:, None], moved, -jnp.inf)
 
 
 def _vertex(before: jax.Array, centre: jax.Array, after: jax.Array) -> jax.Array:
@@ -67,27 +70,28 @@ def detect(
     cells = probs.shape[0]
     maps = probs[:, :-1]
     position, valid = cell_positions(grid, cells), cell_validity(grid, cells)
-    index, exists = _neighbours(grid, cells)
-    around = jnp.where(exists[..., None], maps[index], -jnp.inf)
     # A plateau has one peak, its first cell: strictly above the cells before it.
-    is_peak = jnp.all(maps[:, None] > around[:, :4], axis=1) & jnp.all(
-        maps[:, None] >= around[:, 5:], axis=1
-    )
-    is_peak = is_peak & valid[:, None] & (maps > 0)
-    log_around = jnp.log(jnp.maximum(around, 1e-20))
-    inner_y = (exists[:, 1] & exists[:, 7])[:, None]
-    inner_x = (exists[:, 3] & exists[:, 5])[:, None]
-    shift_y = _vertex(log_around[:, 1], log_around[:, 4], log_around[:, 7])
-    shift_x = _vertex(log_around[:, 3], log_around[:, 4], log_around[:, 5])
-    refined = position[:, None] + jnp.stack(
-        [jnp.where(inner_y, shift_y, 0.0), jnp.where(inner_x, shift_x, 0.0)], axis=-1
-    )
+    is_peak = valid[:, None] & (maps > 0)
+    for step in _BEFORE:
+        is_peak &= maps > _beside(maps, grid, step)
+        is_peak &= maps >= _beside(maps, grid, (-step[0], -step[1]))
+    logs = jnp.log(jnp.maximum(maps, 1e-20))
+    shifts = []
+    for step in ((1, 0), (0, 1)):
+        before, after = (_beside(logs, grid, (s * step[0], s * step[1])) for s in (-1, 1))
+        inner = jnp.isfinite(before) & jnp.isfinite(after)
+        # At the border the three are made equal: no curvature, no shift, and no infinity.
+        before, after = (jnp.where(inner, side, logs) for side in (before, after))
+        shifts.append(_vertex(before, logs, after))
+    refined = position[:, None] + jnp.stack(shifts, axis=-1)
 
-    part = jnp.arange(maps.shape[1])
+    part, cell = jnp.arange(maps.shape[1]), jnp.arange(cells)
 
     def take(remaining, _):
-        best = jnp.argmax(remaining, axis=0)
-        score, point = remaining[best, part], refined[best, part]
+        # Two plain reductions: several times faster than an arg-max over the cells.
+        score = jnp.max(remaining, axis=0)
+        best = jnp.min(jnp.where(remaining == score[None], cell[:, None], cells), axis=0)
+        point = refined[best, part]
         shift = refined - point[None]
         kept = jnp.where(iou_of_shifted(shift, box_side) > nms_iou, -jnp.inf, remaining)
         return kept.at[best, part].set(-jnp.inf), (point, score)
