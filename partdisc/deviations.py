@@ -40,6 +40,13 @@ DEVIATIONS = (
         "least squares.",
     ),
     Deviation(
+        "plausibility",
+        {"alignment.max_area_change": 1e6, "alignment.max_stretch": 1e3,
+         "alignment.max_rotation": 180.0},
+        "Three matches can fix any shear; ours keeps to changes of the area up to 3 times, to "
+        "stretches up to 2.5 times and to rotations up to 90 degrees.",
+    ),
+    Deviation(
         "background", {"pseudo_gt.background": "printed"},
         "Algorithm 1 lets the background take every cell, which it does on full frames; ours "
         "is named by saliency.",
@@ -47,6 +54,11 @@ DEVIATIONS = (
     Deviation(
         "learning rate", {"train.learning_rate": 5e-3, "train.decay_kind": "inverse_time"},
         "In the number of steps here the paper's moves the part layer very little.",
+    ),
+    Deviation(
+        "aspect", {"data.max_aspect": 20.0},
+        "The cost grows with the square of the longest map; ours squeezes images longer than "
+        "1.5 : 1 to that, and maps points and boxes back exactly.",
     ),
     Deviation(
         "detection", {"detection.half_stride": False},
