@@ -17,7 +17,7 @@ Notation, kept everywhere in the package:
   centre is (0, 0) and an image [H, W] covers [-0.5, H - 0.5] x [-0.5, W - 0.5].
 * Feature coordinates are in cells, with cell centres at integers. Cell `i` has
   its centre at `stride * i + origin` pixels of the resized image, where the
-  backbone's receptive field has it.
+  backbone's receptive field has it; detection works on cells half a stride apart.
 * A feature map is a packed list of cells, `features [N, P, C]`, with its
   `grid [N, 2]` (rows, columns): cell `p` sits at `(p // columns, p % columns)`
   and is valid while `p < rows * columns`. Portrait and landscape images share

@@ -54,7 +54,7 @@ def base_config() -> ml_collections.ConfigDict:
         # So many of the most similar are aligned, and the best aligned ones taken; 0 = the
         # most similar ones, as in the paper.
         "candidates": 40,
-        "grid": 7,  # cells of the resized map, a side
+        "grid": 7,  # cells a side of the resized map, of spatial_js
         "refresh_epochs": 0,  # 0 = the pools of the start are kept
     })
     config.matching = section({

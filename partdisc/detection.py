@@ -1,4 +1,4 @@
-"""Detections and landmark points from the part probabilities (section 3.3)."""
+"""Detections from the part probabilities (section 3.3)."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.cells import cell_positions, cell_validity
-
 
 # The half of a cell's 3 x 3 surround that comes before it in raster order.
 _BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
@@ -101,6 +100,6 @@ def detect(
     return Detections(jnp.swapaxes(points, 0, 1), scores.T)
 
 
-def cells_to_pixels(points: np.ndarray, stride: int, origin: float) -> np.ndarray:
+def cells_to_pixels(points: np.ndarray, stride: float, origin: float) -> np.ndarray:
     """Map cells to pixels of the working image, where the first cell's centre is `origin`."""
     return stride * points + origin

@@ -1,7 +1,8 @@
 """Where the defaults deviate from the paper, in one place; its own settings stay runnable.
 
-`configs/paper.py` runs them all, Table 9 of `configs/tables.py` measures what each is worth.
-Where the paper is silent (hypotheses and their plausibility, steps, batch) there is none.
+`configs/paper.py` runs the paper's settings, Tables 9 and 10 of `configs/tables.py` measure what
+each is worth. Where the paper is silent (number of hypotheses, steps, batch) there is none, and
+2,000 random images, among which it seeks pools, are also all that clusters and training see.
 """
 
 from typing import Any, NamedTuple

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc import evaluation, figures, stages, training
-from partdisc.errors import DataError
+from partdisc.data import Dataset
+from partdisc.errors import ConfigError, DataError
 from partdisc.evaluate_alignment import LabelledPools, Pairs, align, in_pixels, summary
 from partdisc.pool_alignment import PoolAlignment
 from partdisc.progress import say, table
@@ -22,6 +23,21 @@ class _Measured(NamedTuple):
     pairs: Pairs
 
 
+def check_labelled(config: Any, dataset: Dataset) -> None:
+    """Refuse data without landmarks before any work.
+
+    Raises:
+      errors.ConfigError: no image is to be measured.
+      errors.DataError: the data set has no landmarks.
+    """
+    if config.evaluation.alignment_images == 0:
+        raise ConfigError("config.evaluation.alignment_images is 0; --mode=align needs 1 or more")
+    if not dataset.landmark_names:
+        raise DataError(
+            f"{dataset.name} has no landmarks, by which --mode=align measures alignment"
+        )
+
+
 def diagnose(
     config: Any,
     workdir: Workdir,
@@ -32,9 +48,9 @@ def diagnose(
 ) -> None:
     """Measure the alignment of pools by every family of transforms, print it and draw pairs.
 
-    Writes alignment.json and the pictures `aligned_best` and `aligned_worst` of the last
-    layer with the transform of the config: the pairs that came nearer most, and those that
-    are left furthest apart.
+    The pools are those of the config for every family. Writes alignment.json and the
+    pictures `aligned_best` and `aligned_worst` of the last layer with the transform of the
+    config: the pairs that came nearer most, and those that are left furthest apart.
 
     Args:
       config: the whole config.
@@ -49,8 +65,8 @@ def diagnose(
     """
     if pools is None:
         raise DataError(
-            f"{inputs.dataset.name} has too few images with landmarks to measure alignment "
-            f"(config.evaluation.alignment_images is {config.evaluation.alignment_images})"
+            f"{inputs.dataset.name} has too few images with landmarks to measure alignment: "
+            f"pools of {config.pools.size} need more than that many"
         )
     found: dict[str, Any] = {}
     for name, params in layers.items():
@@ -129,6 +145,7 @@ def _draw(config, workdir, inputs, pools, measured: _Measured, params) -> list:
         # A neighbour a target, so that one odd image does not fill the sheet.
         neighbour = worth.argmax(axis=1)
         rows = np.argsort(-worth.max(axis=1), kind="stable")[: config.report.images]
+        rows = rows[np.isfinite(worth[rows].max(axis=1))]
         shown = [
             show_pair(
                 config, inputs, measured.settings, params, pools.images, pools.targets[row],

@@ -41,7 +41,7 @@ def labelled_pools(
 ) -> LabelledPools | None:
     """Draw `config.evaluation.alignment_images` labelled images and take their pools.
 
-    They are the pools of training where its images have landmarks. Where they have none,
+    They are the pools of training where any of its images has landmarks. Where none has,
     pools are found in the same way among at most `FIT_IMAGES` images of the fit split.
 
     Returns:
@@ -51,14 +51,16 @@ def labelled_pools(
     rng = np.random.default_rng(config.seed)
     count = config.evaluation.alignment_images
     index, chosen = dataset.splits["train"], train_images
-    if not _labelled(dataset.points[index]).all():
+    shown = np.flatnonzero(_labelled(dataset.points[index]))
+    if not len(shown):
         fit = dataset.splits["fit"]
         index = np.sort(rng.permutation(fit[_labelled(dataset.points[fit])])[:FIT_IMAGES])
         if count == 0 or len(index) <= config.pools.size:
             return None
         chosen = stages.device_images(features, index, start.offset)
         pools, _ = find_pools(config, settings, start.params, chosen, label="pools (fit)")
-    targets = np.sort(rng.permutation(len(index))[:count])
+        shown = np.arange(len(index))
+    targets = np.sort(rng.permutation(shown)[:count])
     return LabelledPools(chosen, index, targets, np.asarray(pools)[targets]) if count else None
 
 

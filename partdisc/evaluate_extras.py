@@ -37,7 +37,7 @@ def measure(
     mean detections of a part in an image (E). `fit_sizes`: the error against the number of
     fit images. `cumulative`: share of test images with no larger an error. `backward`: the
     error of points regressed from landmarks. The last three by protocol `default`, from
-    the centroids.
+    the parts' centres.
 
     Args:
       config: the whole config.

@@ -1,6 +1,5 @@
 """One run from its config to its tables and pictures: the stages in order, and what they say."""
 
-import contextlib
 import pathlib
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import numpy as np
 from partdisc import evaluate, evaluate_extras, label_free, report, stages, training
 from partdisc.check import check
 from partdisc.config import flatten
-from partdisc.diagnose_alignment import diagnose
+from partdisc.diagnose_alignment import check_labelled, diagnose
 from partdisc.errors import WorkdirError
 from partdisc.evaluate_alignment import LabelledPools, alignment_quality, labelled_pools
 from partdisc.evaluate_regression import Predictions, baselines, normalisers
@@ -64,10 +63,11 @@ def run(
         if mode == "table":
             make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
             return 0
-        ready = _prepare(config, workdir)
         if mode == "align":
-            _align(ready, workdir)
+            check_labelled(config, stages.prepared_data(config, workdir))
+            _align(_prepare(config, workdir), workdir)
             return 0
+        ready = _prepare(config, workdir)
         trained = _train(ready, workdir, trained_only=mode == "evaluate")
         _show(workdir, trained, _evaluate(workdir, trained))
     return 0
@@ -136,8 +136,11 @@ def _train(run: Run, workdir: Workdir, *, trained_only: bool = False) -> Run:
 def _align(run: Run, workdir: Workdir) -> None:
     """Diagnose the alignment of the untrained layer, and of what was trained there."""
     layers = {"clustering": run.start.params}
-    with contextlib.suppress(WorkdirError):
-        layers["trained"] = _train(run, workdir, trained_only=True).params
+    try:
+        if run.config.train.steps:
+            layers["trained"] = _train(run, workdir, trained_only=True).params
+    except WorkdirError as error:
+        say(f"only the untrained layer is measured: {error}")
     diagnose(run.config, workdir, run.inputs, _labelled_pools(run), layers, run.settings)
 
 

@@ -218,7 +218,7 @@ def _scale_start(points: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np
     return (geometry.working / sides).reshape(shape), start.reshape(shape)
 
 
-def cell_matrix(geometry: Geometry, stride: int, origin: float) -> np.ndarray:
+def cell_matrix(geometry: Geometry, stride: float, origin: float) -> np.ndarray:
     """Return the matrices that take original pixels to cells.
 
     Args:

@@ -24,38 +24,44 @@ class PoolAlignment(NamedTuple):
     Attributes:
       transforms: [n, J, 3, 3], neighbour cells to target cells.
       scores: [n, J], of the transforms, as shares of the weight of all matches.
+      support: [n, J], the weight of the matches that the transforms explain: unlike its
+        share it is small where there are few matches.
       inliers: [n, J], matches within the radius.
       matches: [n, J].
     """
 
     transforms: np.ndarray
     scores: np.ndarray
+    support: np.ndarray
     inliers: np.ndarray
     matches: np.ndarray
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _unit_maps(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
-    """Return the normalised maps float16 [N, P, K + 1] that matching compares."""
+    """Return the normalised maps [N, P, K + 1] that matching compares.
+
+    Not in halves: which cells are each other's nearest hangs on their last digits.
+    """
 
     def one(image):
         probs = packed_probabilities(layer, params, *image, offset)
-        return normalise(matching.peak_normalise(probs)).astype(jnp.float16)
+        return normalise(matching.peak_normalise(probs))
 
     return jax.lax.map(one, (features, grids), batch_size=CHUNK)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _align(settings, maps, images, target, members, base_key):
-    row, pool = maps[target].astype(jnp.float32), maps[members].astype(jnp.float32)
     alignment, matches = align_pairs(
-        jax.random.fold_in(base_key, target), row[None], pool[None],
+        jax.random.fold_in(base_key, target), maps[target][None], maps[members][None],
         images.saliency[target][None], images.saliency[members][None],
         images.grids[target][None], images.grids[members][None],
         matching=dict(settings.matching), alignment=dict(settings.alignment),
     )
+    support = alignment.score * jnp.sum(matches.weight, axis=-1)
     found = PoolAlignment(
-        alignment.transform, alignment.score, alignment.inliers, matches.count
+        alignment.transform, alignment.score, support, alignment.inliers, matches.count
     )
     return jax.tree.map(lambda array: array[0], found)
 

@@ -95,15 +95,15 @@ def nearest(distance: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     return order.astype(np.int32), np.take_along_axis(others, order, axis=1)
 
 
-def best_aligned(scores: np.ndarray, size: int) -> np.ndarray:
+def best_aligned(support: np.ndarray, size: int) -> np.ndarray:
     """Take of each image's candidates those that align best.
 
     Args:
-      scores: [N, candidates], of their alignment; NaN counts as worst.
+      support: [N, candidates], of their alignment; NaN counts as worst.
       size: J, at most as many as the candidates.
 
     Returns:
-      int [N, J] columns of `scores`, best first; of ties the earlier, more similar one.
+      int [N, J] columns of `support`, best first; of ties the earlier, more similar one.
     """
-    worst_last = np.where(np.isnan(scores), np.inf, -scores)
+    worst_last = np.where(np.isnan(support), np.inf, -support)
     return np.argsort(worst_last, axis=1, kind="stable")[:, :size]

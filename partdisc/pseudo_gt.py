@@ -125,7 +125,9 @@ def otsu_threshold(values: jax.Array, valid: jax.Array) -> jax.Array:
     upper = total - lower
     apart = sums / lower - (sums[-1] - sums) / jnp.maximum(upper, 1.0)
     between = jnp.where(upper > 0, lower * upper * apart**2, 0.0)
-    return jnp.where(jnp.max(between) > 0, ordered[jnp.argmax(between)], -jnp.inf)
+    # Rounded sums would part equal values too.
+    differ = ordered[0] < jnp.max(jnp.where(valid, values, -jnp.inf))
+    return jnp.where(differ, ordered[jnp.argmax(between)], -jnp.inf)
 
 
 def background_cells(saliency: jax.Array, valid: jax.Array) -> jax.Array:

@@ -26,10 +26,10 @@ _WARNINGS = {
     "test": "test (an upper bound)",
 }
 
-
 ALIGNMENT_COLUMNS = (
     "before", "after", "oracle", "improved", "identity", "inliers", "matches"
 )
+
 
 def described(name: str) -> str:
     """Return the name of a protocol or of a split, with what a reader must know of it."""

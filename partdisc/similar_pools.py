@@ -34,7 +34,8 @@ def find_pools(
     """Find the pool of every image.
 
     With `config.pools.candidates` so many of the most similar images are aligned with it
-    first, and those that align best become its pool: looking alike is not enough.
+    first, and those whose alignment explains most become its pool: looking alike is not
+    enough.
 
     Args:
       config: the whole config.
@@ -65,7 +66,7 @@ def find_pools(
         settings, params, images, np.arange(len(members)), members, seed=config.seed,
         label=f"{label}, aligned",
     )
-    best = pools.best_aligned(aligned.scores, options.size)
+    best = pools.best_aligned(aligned.support, options.size)
     return tuple(np.take_along_axis(array, best, axis=1) for array in (members, distances))
 
 

@@ -21,6 +21,8 @@ from partdisc.workdir import Workdir, digest, write_lines
 # where fewer than this share of the parts win any cell of a batch that could hold them.
 COLLAPSE_BACKGROUND = 0.9
 COLLAPSE_CHANNELS = 0.05
+# By so much the background may win more cells than saliency names.
+COLLAPSE_MARGIN = 0.05
 # Steps over which a collapse is judged.
 COLLAPSE_WINDOW = 20
 
@@ -35,27 +37,32 @@ def targets_of_step(step: int, images: int, batch: int, seed: int) -> np.ndarray
     return np.array([orders[p // images][p % images] for p in position.tolist()], np.int32)
 
 
-def collapse(records: list[dict[str, float]], parts: int) -> str:
+def collapse(records: list[dict[str, float]], parts: int, background: str) -> str:
     """Name the collapse that the last steps show; '' where there is none.
 
     Args:
       records: rows of metrics.jsonl.
       parts: K.
+      background: `config.pseudo_gt.background`; what is taught by saliency may well be most
+        of an image.
     """
     last = records[-COLLAPSE_WINDOW:]
     if len(last) < COLLAPSE_WINDOW:
         return ""
     mean = {name: np.mean([row[name] for row in last]) for name in last[0]}
     # The part templates have no labels.
-    taught = "background_share" in mean
-    background = max(mean.get("background_share", 0.0), mean["background_argmax"])
-    if background > COLLAPSE_BACKGROUND:
+    taught = mean.get("background_share", 0.0)
+    share, limit = max(taught, mean["background_argmax"]), COLLAPSE_BACKGROUND
+    if background == "salient":
+        share, limit = mean["background_argmax"], max(limit, taught + COLLAPSE_MARGIN)
+    if share > limit:
+        by_itself = "background_share" in mean and background != "salient"
         cure = (
-            "config.pseudo_gt.background = 'salient' avoids it" if taught else
+            "config.pseudo_gt.background = 'salient' avoids it" if by_itself else
             "a lower config.train.learning_rate may avoid it"
         )
         return (
-            f"background collapse: {100 * background:.0f} % of the cells are background, so "
+            f"background collapse: {100 * share:.0f} % of the cells are background, so "
             f"the parts learn little; {cure}"
         )
     possible = min(parts, mean.get("labels_in_use", parts))
@@ -134,7 +141,9 @@ def train(
     else:
         taught = (start.key, config.part_templates)
     key = digest(*taught, options, config.seed)
-    if trained_only and _steps_done(workdir.path / "checkpoints" / key) < config.train.steps:
+    if trained_only and config.train.steps == 0:
+        return state
+    if trained_only and _steps_done(workdir.path / "checkpoints" / key) != config.train.steps:
         raise WorkdirError(
             f"{workdir.path} holds no layer trained with this config to "
             f"{config.train.steps} steps; run it with --mode=train"
@@ -197,7 +206,9 @@ def _loop(config, workdir, settings, state, images, pools, key, checkpoints, log
             seconds, clock = time.monotonic() - clock, time.monotonic()
             log.write({"step": step, **row, "seconds": seconds})
             progress.advance(1, f"loss {row['loss']:.3f}")
-            if not warned and (message := collapse(log.records, config.parts.count)):
+            if not warned and (message := collapse(
+                log.records, config.parts.count, config.pseudo_gt.background
+            )):
                 say(f"warning at step {step}: {message}")
                 warned = True
 

@@ -82,7 +82,7 @@ class Images(NamedTuple):
     Attributes:
       features: float16 [N, P, C] unit features.
       grids: int32 [N, 2].
-      saliency: [N, P], factor of each cell in matching.
+      saliency: [N, P], of each cell: a factor in matching, and what names the background.
       offset: [C], subtracted from every feature.
     """
 

@@ -9,11 +9,11 @@ import pytest
 
 from partdisc import features, images
 from partdisc.backbones import Backbone, Preprocessing, Weights, preprocess
-from partdisc.backbones.layers import Conv
+from partdisc.backbones.layers import Conv, MaxPool
 from partdisc.features import cache_features, unit_features
 
 STRIDE, CHANNELS, BATCH = 4, 5, 3
-NETWORK = Backbone("tiny", "conv", (Conv("conv", CHANNELS, 3, STRIDE),))
+NETWORK = Backbone("tiny", "pool", (Conv("conv", CHANNELS, 3, 2), MaxPool("pool", 2, 2)))
 
 
 class Interruption(Exception):

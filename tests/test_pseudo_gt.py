@@ -277,7 +277,7 @@ def test_the_threshold_parts_the_classes_best(rng):
             np.testing.assert_allclose(*between, rtol=1e-4)
 
 
-@pytest.mark.parametrize("values", [[], [0.3], [0.3, 0.3, 0.3], [0.0, 0.0]])
+@pytest.mark.parametrize("values", [[], [0.3], [0.3] * 196, [0.7] * 41, [0.0, 0.0]])
 def test_values_that_are_all_equal_are_not_parted(values):
     padded = jnp.array([*values, 0.7, 0.9], jnp.float32)
     valid = jnp.arange(len(padded)) < len(values)

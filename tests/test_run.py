@@ -222,7 +222,8 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(
 
 
 def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
-    workdir, _ = whole
+    workdir = tmp_path / "run"
+    shutil.copytree(whole[0], workdir)
     ended = run(*DEMO, "--mode=align", f"--workdir={workdir}")
     assert ended.returncode == 0, ended.stderr
     found = json.loads((workdir / "alignment.json").read_text())
@@ -246,6 +247,12 @@ def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
         f"--workdir={tmp_path / 'none'}",
     )
     one_line(ended, "alignment_images", "0")
+    # Another number of steps is another layer: nothing is trained, and nothing lost.
+    before = sorted(workdir.glob("checkpoints/*/*"))
+    ended = run(*DEMO, "--mode=align", "--config.train.steps=8", f"--workdir={workdir}")
+    assert ended.returncode == 0 and "only the untrained layer" in ended.stdout
+    assert json.loads((workdir / "alignment.json").read_text()).keys() == {"clustering"}
+    assert sorted(workdir.glob("checkpoints/*/*")) == before
 
 
 def kill_after(steps, arguments, workdir, environment):
@@ -470,16 +477,16 @@ def test_a_table_of_the_paper(run, tmp_path):
     )
     ended = run(*arguments)
     assert ended.returncode == 0, ended.stderr
-    assert "run 1 of 2: shapes, our defaults, seed 0" in ended.stdout
+    assert "run 1 of 4: shapes, our defaults, seed 0" in ended.stdout
     assert "cannot be done: data.root is empty" in ended.stdout  # There is no CUB here.
     table = (tmp_path / "table" / "table.txt").read_text()
     assert table in ended.stdout and "drawn excavators: ours, box" in table
     assert "random weights" in table and "CUB: not run: data.root is empty" in table
     again = run(*arguments)
-    assert again.returncode == 0 and "run 1 of 2" not in again.stdout
+    assert again.returncode == 0 and "run 1 of 4" not in again.stdout
     assert (tmp_path / "table" / "table.txt").read_text() == table
     one_line(run("--config=configs/tables.py:nine", "--mode=table"), "configs/tables.py:nine")
-    one_line(run("--config=configs/tables.py:9", "--mode=table"), "config.table.number is 9")
+    one_line(run("--config=configs/tables.py:11", "--mode=table"), "config.table.number is 11")
 
 
 def test_further_figures_by_name(run, whole, tmp_path):

@@ -4,11 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from partdisc import training
+from partdisc import similar_pools, stages, training
 from partdisc.config import base_config
 from partdisc.pool_alignment import align_pools
 from partdisc.pools import best_aligned
 from partdisc.similar_pools import find_pools
+from partdisc.workdir import Workdir
 
 SIDE, WIDE, CHANNELS, PARTS = 9, 11, 12, 24
 # Crops of pattern 0 and of pattern 1, which has the same cells in another order.
@@ -88,11 +89,36 @@ def test_candidates_that_align_make_the_pool(crops, similarity):
 def test_without_candidates_the_most_similar_are_taken(crops):
     images, params = crops
     config = config_with(candidates=0)
-    _, distances = find_pools(config, training.settings_of(config), params, images)
+    members, distances = find_pools(config, training.settings_of(config), params, images)
     assert np.all(np.diff(distances, axis=1) >= 0)
-    wide = config_with(candidates=6)
-    members, further = find_pools(wide, training.settings_of(wide), params, images)
-    assert np.all(np.sort(further, axis=1) >= distances - 1e-6)
+    # With as many candidates as the pool holds, alignment changes their order alone.
+    same = config_with(candidates=4)
+    sorted_anew, apart = find_pools(same, training.settings_of(same), params, images)
+    np.testing.assert_array_equal(np.sort(sorted_anew, axis=1), np.sort(members, axis=1))
+    for n, pool in enumerate(sorted_anew):
+        place = [members[n].tolist().index(member) for member in pool]
+        np.testing.assert_array_equal(apart[n], distances[n][place])
+    assert np.any(sorted_anew != members)
+
+
+def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
+    images, params = crops
+    start = stages.Start(params, np.zeros(CHANNELS), "key")
+    made = []
+    found = np.zeros((12, 4), np.int32), np.zeros((12, 4), np.float32)
+    monkeypatch.setattr(
+        similar_pools, "find_pools", lambda config, *_, **__: made.append(config) or found
+    )
+    with Workdir(tmp_path / "run") as workdir:
+        for candidates, radius, fresh in (
+            (0, 1.5, True), (0, 2.5, False), (6, 1.5, True), (6, 1.5, False), (6, 2.5, True),
+        ):
+            made.clear()
+            config = config_with(candidates=candidates)
+            config.alignment.radius = radius
+            settings = training.settings_of(config)
+            similar_pools.pools_stage(config, workdir, start, settings, images)
+            assert bool(made) == fresh, (candidates, radius)
 
 
 def test_best_aligned_is_a_stable_sort():

@@ -45,18 +45,26 @@ def rows(count: int = COLLAPSE_WINDOW, **changes) -> list[dict[str, float]]:
 
 
 def test_a_healthy_run_has_no_collapse():
-    assert collapse(rows(), 512) == ""
-    assert collapse([], 512) == ""
+    assert collapse(rows(), 512, "printed") == ""
+    assert collapse([], 512, "printed") == ""
     # A few parts win many cells of a small batch: no collapse where few can.
-    assert collapse(rows(channels_in_use=3.0, labels_in_use=4.0), 4) == ""
+    assert collapse(rows(channels_in_use=3.0, labels_in_use=4.0), 4, "printed") == ""
 
 
 @pytest.mark.parametrize("name", ["background_share", "background_argmax"])
 def test_background_collapse_is_named(name):
-    message = collapse(rows(**{name: 0.97}), 512)
+    message = collapse(rows(**{name: 0.97}), 512, "printed")
     assert message.startswith("background collapse: 97 % of the cells are background")
     assert "config.pseudo_gt.background = 'salient'" in message and "\n" not in message
-    assert collapse(rows(**{name: 0.85}), 512) == ""
+    assert collapse(rows(**{name: 0.85}), 512, "printed") == ""
+
+
+def test_saliency_may_name_most_of_an_image():
+    much = {"background_share": 0.93, "background_argmax": 0.95}
+    assert collapse(rows(**much), 512, "salient") == ""
+    message = collapse(rows(background_share=0.6, background_argmax=0.95), 512, "salient")
+    assert message.startswith("background collapse: 95 %")
+    assert "config.train.learning_rate" in message and "pseudo_gt" not in message
 
 
 def without_labels(**changes) -> list[dict[str, float]]:
@@ -66,31 +74,32 @@ def without_labels(**changes) -> list[dict[str, float]]:
 
 
 def test_rows_without_labels_are_judged_by_what_they_hold():
-    assert collapse(without_labels(), 512) == ""
-    message = collapse(without_labels(background_argmax=0.97), 512)
+    assert collapse(without_labels(), 512, "printed") == ""
+    message = collapse(without_labels(background_argmax=0.97), 512, "printed")
     assert message.startswith("background collapse: 97 % of the cells are background")
     assert "config.train.learning_rate" in message and "pseudo_gt" not in message
-    assert collapse(without_labels(channels_in_use=9.0), 512).startswith("channel collapse")
+    message = collapse(without_labels(channels_in_use=9.0), 512, "printed")
+    assert message.startswith("channel collapse")
 
 
 @pytest.mark.parametrize("used", [0.0, 1.0, 9.0])
 def test_channel_collapse_is_named(used):
-    message = collapse(rows(channels_in_use=used), 512)
+    message = collapse(rows(channels_in_use=used), 512, "printed")
     assert message.startswith(f"channel collapse: only {used:.0f} of 512 parts win any cell")
     assert "config.train.learning_rate" in message and "\n" not in message
 
 
 def test_few_channels_of_few_parts_are_no_collapse():
-    assert collapse(rows(channels_in_use=11.0), 512) == ""
-    assert collapse(rows(channels_in_use=9.0), 100) == ""
+    assert collapse(rows(channels_in_use=11.0), 512, "printed") == ""
+    assert collapse(rows(channels_in_use=9.0), 100, "printed") == ""
 
 
 def test_a_collapse_is_judged_over_a_full_window():
     bad = {"background_share": 0.99}
-    assert collapse(rows(COLLAPSE_WINDOW - 1, **bad), 512) == ""
-    assert collapse(rows() + rows(1, **bad), 512) == ""
-    assert collapse(rows(200) + rows(**bad), 512).startswith("background collapse")
-    assert collapse(rows(200, **bad) + rows(), 512) == ""
+    assert collapse(rows(COLLAPSE_WINDOW - 1, **bad), 512, "printed") == ""
+    assert collapse(rows() + rows(1, **bad), 512, "printed") == ""
+    assert collapse(rows(200) + rows(**bad), 512, "printed").startswith("background collapse")
+    assert collapse(rows(200, **bad) + rows(), 512, "printed") == ""
 
 
 def test_read_metrics_of_no_file_and_of_whole_rows(tmp_path):
@@ -115,4 +124,4 @@ def test_what_was_not_a_number_is_none_again(tmp_path):
     assert "null" in path.read_text() and "NaN" not in path.read_text()
     read = read_metrics(path)
     assert all(math.isnan(row["background_share"]) for row in read)
-    assert collapse(read, 512) == ""
+    assert collapse(read, 512, "printed") == ""

@@ -28,9 +28,11 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images
-        thinning = max(i for i, layer in enumerate(self.layers) if layer.stride > 1)
+        thinning = [i for i, layer in enumerate(self.layers) if layer.stride > 1]
+        if self.half_stride and (not thinning or self.layers[thinning[-1]].stride != 2):
+            raise ValueError("half_stride: the last layer with a stride must have 2")
         for i, layer in enumerate(self.layers):
-            if self.half_stride and i == thinning:
+            if self.half_stride and i == thinning[-1]:
                 x = _shifted(x)
             x = layer(self, x)
         return _interleaved(x) if self.half_stride else x

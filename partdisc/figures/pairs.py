@@ -26,7 +26,7 @@ def similar_pools(
 
     Args:
       images: N images, uint8 [H, W, 3] each.
-      pools: for each image its neighbours, nearest first, uint8 [H, W, 3] each.
+      pools: for each image its neighbours, best first, uint8 [H, W, 3] each.
       distances: N arrays [J].
       path: the PNG file.
       measure: what the distances are, and their unit.

@@ -60,7 +60,7 @@ def write_report(
       settings: static settings of training.
       params: of the trained part layer.
       train_images: the training images on the device.
-      pools: int32 [N, J], rows of `train_images`, nearest first.
+      pools: int32 [N, J], rows of `train_images`, best aligned first.
       distances: [N, J] of the pools.
       channels: int [n], the channels to show, best first.
       names: their n names; a landmark's name brings its ground truth into the pictures.

@@ -116,7 +116,7 @@ def unpacked(cells: np.ndarray, grid: np.ndarray) -> np.ndarray:
 
 
 def on_pixels(
-    maps: np.ndarray, size: tuple[int, int], stride: int, origin: float
+    maps: np.ndarray, size: tuple[int, int], stride: float, origin: float
 ) -> np.ndarray:
     """Resample maps of cells on the pixels of their image, bilinear.
 

@@ -12,6 +12,9 @@ from partdisc.tables.paper import DATASETS, Table
 from partdisc.validation import validate
 from partdisc.workdir import digest, read_json, write_json
 
+# Keys of rows on which the features depend.
+_FEATURES = ("data.max_aspect", "detection.half_stride")
+
 
 class Run(NamedTuple):
     """One run of a sweep: a data set, changes of the configuration, a seed."""
@@ -48,12 +51,13 @@ def run_of(data: str, changes: dict[str, Any], seed: int) -> Run:
 def runs_of(table: Table, datasets: tuple[str, ...], seeds: tuple[int, ...]) -> list[Run]:
     """List the runs of a table, each once, those that share stages beside each other."""
     rows = [row for row in table.rows if row.changes is not None]
-    listed = [
-        run_of(data, row.changes_on(data), seed)
-        for data in datasets
-        for seed in seeds
-        for row in rows
-    ]
+    listed = []
+    for data in datasets:
+        runs = [run_of(data, row.changes_on(data), seed) for seed in seeds for row in rows]
+        # Features are what takes longest: those of other features come together, last.
+        listed += sorted(
+            runs, key=lambda run: [(key, value) for key, value in run.changes if key in _FEATURES]
+        )
     return list(dict.fromkeys(listed))
 
 
@@ -87,8 +91,8 @@ def sweep(
     """Do all runs, or reuse what an earlier sweep with the same configurations and data left.
 
     The runs of a data set share a work directory, and so its features, and those of a seed
-    their clusters and pools. A run whose data is absent, or whose row contradicts what its
-    data set is used with, costs itself alone.
+    that come after each other their clusters and pools. A run whose data is absent, or whose
+    row contradicts what its data set is used with, costs itself alone.
 
     Args:
       config: to start from.
