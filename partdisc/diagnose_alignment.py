@@ -8,7 +8,7 @@ from partdisc import evaluation, figures, stages, training
 from partdisc.data import Dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluate_alignment import LabelledPools, Pairs, align, in_pixels, summary
-from partdisc.pool_alignment import PoolAlignment
+from partdisc.pool_alignment import PoolAlignment, unit_maps
 from partdisc.progress import say, table
 from partdisc.report.pairs import show_pair
 from partdisc.report.parts import working_image
@@ -70,8 +70,9 @@ def diagnose(
         )
     found: dict[str, Any] = {}
     for name, params in layers.items():
+        maps = unit_maps(settings.layer, params, pools.images)
         measured = {
-            family: _measure(config, inputs, pools, _with_family(settings, family), params)
+            family: _measure(config, inputs, pools, _with_family(settings, family), maps)
             for family in FAMILIES
         }
         found[name] = {
@@ -111,8 +112,8 @@ def _with_family(settings: training.Settings, family: str) -> training.Settings:
     return settings._replace(alignment=tuple(sorted(options.items())))
 
 
-def _measure(config, inputs, pools, settings, params) -> _Measured:
-    aligned = align(config, pools, settings, params)
+def _measure(config, inputs, pools, settings, maps) -> _Measured:
+    aligned = align(config, pools, settings, maps)
     return _Measured(settings, aligned, in_pixels(inputs, pools, aligned.transforms))
 
 

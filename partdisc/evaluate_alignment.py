@@ -2,12 +2,13 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from partdisc import evaluation, images, stages, training
 from partdisc.evaluate_regression import normalisers
 from partdisc.features import Features
-from partdisc.pool_alignment import PoolAlignment, align_pools
+from partdisc.pool_alignment import PoolAlignment, align_pools, unit_maps
 from partdisc.similar_pools import find_pools
 
 # Fit images among which pools are found where the training images have no landmarks.
@@ -127,17 +128,18 @@ def alignment_quality(
     """
     if pools is None:
         return {}
-    aligned = align(config, pools, settings, params)
+    maps = unit_maps(settings.layer, params, pools.images)
+    aligned = align(config, pools, settings, maps)
     return summary(in_pixels(inputs, pools, aligned.transforms), aligned, settings)
 
 
 def align(
-    config: Any, pools: LabelledPools, settings: training.Settings, params: Any
+    config: Any, pools: LabelledPools, settings: training.Settings, maps: jax.Array
 ) -> PoolAlignment:
-    """Align the pools as training does."""
+    """Align the pools as training does, by the `unit_maps` of their images."""
     family = dict(settings.alignment)["transform"]
     return align_pools(
-        settings, params, pools.images, pools.targets, pools.members, seed=config.seed,
+        settings, maps, pools.images, pools.targets, pools.members, seed=config.seed,
         label=f"aligning ({family})",
     )
 

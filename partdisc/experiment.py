@@ -1,6 +1,7 @@
 """One run from its config to its tables and pictures: the stages in order, and what they say."""
 
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from partdisc import evaluate, evaluate_extras, label_free, report, stages, training
 from partdisc.check import check
 from partdisc.config import flatten
+from partdisc.data import Dataset
 from partdisc.diagnose_alignment import check_labelled, diagnose
 from partdisc.errors import WorkdirError
 from partdisc.evaluate_alignment import LabelledPools, alignment_quality, labelled_pools
@@ -64,8 +66,7 @@ def run(
             make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
             return 0
         if mode == "align":
-            check_labelled(config, stages.prepared_data(config, workdir))
-            _align(_prepare(config, workdir), workdir)
+            _align(_prepare(config, workdir, check_labelled), workdir)
             return 0
         ready = _prepare(config, workdir)
         trained = _train(ready, workdir, trained_only=mode == "evaluate")
@@ -111,9 +112,13 @@ class Run(NamedTuple):
     params: Any
 
 
-def _prepare(config: Any, workdir: Workdir) -> Run:
-    """Do the stages before training."""
+def _prepare(
+    config: Any, workdir: Workdir, check_data: Callable[[Any, Dataset], None] | None = None
+) -> Run:
+    """Do the stages before training, where the data pass the check."""
     inputs = stages.open_inputs(config, workdir)
+    if check_data:
+        check_data(config, inputs.dataset)
     write_json(workdir.path / "config.json", flatten(config))
     features = stages.features_stage(config, workdir, inputs)
     start = stages.clusters_stage(config, workdir, inputs, features)

@@ -111,38 +111,6 @@ def part_probabilities(
     return jnp.where(valid[:, None], probs, 0.0)
 
 
-def part_centres(
-    layer: Layer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
-) -> jax.Array:
-    """Say where each part should be, whether it is seen or not: the mean of its posterior.
-
-    By Bayes, `p(cell | part)` is in proportion to how likely the cell's feature is of the
-    part, of which kappa is the concentration, and to how likely the cell is not background.
-    What the other parts make of the cell does not count, unlike in `probs`.
-
-    Args:
-      layer: the module.
-      params: its params.
-      packed: float16 [P, C], a map of the feature cache.
-      grid: int [2], its rows and columns.
-      offset: [C], subtracted from every feature.
-
-    Returns:
-      [K, 2], (y, x) in cells; the map's centre where nothing is likely.
-    """
-    features = centred(packed, offset)
-    evidence = layer.apply({"params": params}, features, method="evidence")
-    valid = cell_validity(grid, packed.shape[0])
-    evidence = jnp.where(valid[:, None], evidence, -jnp.inf)
-    most = jnp.max(evidence, axis=0, keepdims=True)
-    weight = jnp.exp(evidence - jnp.where(most > -jnp.inf, most, 0.0))
-    total = jnp.sum(weight, axis=0)[:, None]
-    position = jnp.where(valid[:, None], cell_positions(grid, packed.shape[0]), 0.0)
-    centre = (grid.astype(jnp.float32) - 1.0) / 2.0
-    mean = weight.T @ position / jnp.where(total > 0, total, 1.0)
-    return jnp.where(total > 0, mean, centre[None])
-
-
 def packed_probabilities(
     layer: Layer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
 ) -> jax.Array:
@@ -160,3 +128,30 @@ def packed_probabilities(
     """
     valid = cell_validity(grid, packed.shape[0])
     return part_probabilities(layer, params, centred(packed, offset), valid)
+
+
+def part_centres(
+    layer: Layer, params: dict[str, Any], packed: jax.Array, grid: jax.Array, offset: jax.Array
+) -> jax.Array:
+    """Say where each part should be, whether it is seen or not: the mean of its posterior.
+
+    By Bayes, `p(cell | part)` is in proportion to how likely the cell's feature is of the
+    part, of which kappa is the concentration, and to how likely the cell is not background.
+    What the other parts make of the cell does not count, unlike in `probs`.
+
+    Arguments are those of `packed_probabilities`.
+
+    Returns:
+      [K, 2], (y, x) in cells; the map's centre where nothing is likely.
+    """
+    features = centred(packed, offset)
+    evidence = layer.apply({"params": params}, features, method="evidence")
+    valid = cell_validity(grid, packed.shape[0])
+    evidence = jnp.where(valid[:, None], evidence, -jnp.inf)
+    most = jnp.max(evidence, axis=0, keepdims=True)
+    weight = jnp.exp(evidence - jnp.where(most > -jnp.inf, most, 0.0))
+    total = jnp.sum(weight, axis=0)[:, None]
+    position = jnp.where(valid[:, None], cell_positions(grid, packed.shape[0]), 0.0)
+    centre = (grid.astype(jnp.float32) - 1.0) / 2.0
+    mean = weight.T @ position / jnp.where(total > 0, total, 1.0)
+    return jnp.where(total > 0, mean, centre[None])

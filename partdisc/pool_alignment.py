@@ -38,17 +38,17 @@ class PoolAlignment(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _unit_maps(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
-    """Return the normalised maps [N, P, K + 1] that matching compares.
+def unit_maps(layer: Layer, params: Any, images: Images) -> jax.Array:
+    """Return the normalised maps [N, P, K + 1] of N images that matching compares.
 
     Not in halves: which cells are each other's nearest hangs on their last digits.
     """
 
     def one(image):
-        probs = packed_probabilities(layer, params, *image, offset)
+        probs = packed_probabilities(layer, params, *image, images.offset)
         return normalise(matching.peak_normalise(probs))
 
-    return jax.lax.map(one, (features, grids), batch_size=CHUNK)
+    return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -68,7 +68,7 @@ def _align(settings, maps, images, target, members, base_key):
 
 def align_pools(
     settings: Settings,
-    params: Any,
+    maps: jax.Array,
     images: Images,
     targets: np.ndarray,
     members: np.ndarray,
@@ -80,7 +80,7 @@ def align_pools(
 
     Args:
       settings: static settings of training.
-      params: of the part layer.
+      maps: [N, P, K + 1], `unit_maps` of the images.
       images: N images on the device.
       targets: int [n], rows of `images`.
       members: int [n, J], the pool of each target.
@@ -90,7 +90,6 @@ def align_pools(
     Returns:
       The alignment of each pool; it depends on the target and its pool alone.
     """
-    maps = _unit_maps(settings.layer, params, images.features, images.grids, images.offset)
     base_key = jax.random.key(seed)
     found = []
     with Progress(label, total=len(targets), unit="images") as progress:

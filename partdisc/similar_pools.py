@@ -8,7 +8,7 @@ import numpy as np
 
 from partdisc import pools, stages
 from partdisc.part_layer import Layer, packed_probabilities
-from partdisc.pool_alignment import align_pools
+from partdisc.pool_alignment import align_pools, unit_maps
 from partdisc.progress import Progress
 from partdisc.training import Images, Settings
 from partdisc.workdir import Workdir, digest
@@ -63,8 +63,8 @@ def find_pools(
         return pools.nearest(distance, options.size)
     members, distances = pools.nearest(distance, min(options.candidates, len(distance) - 1))
     aligned = align_pools(
-        settings, params, images, np.arange(len(members)), members, seed=config.seed,
-        label=f"{label}, aligned",
+        settings, unit_maps(settings.layer, params, images), images, np.arange(len(members)),
+        members, seed=config.seed, label=f"{label}, aligned",
     )
     best = pools.best_aligned(aligned.support, options.size)
     return tuple(np.take_along_axis(array, best, axis=1) for array in (members, distances))

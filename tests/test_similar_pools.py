@@ -6,7 +6,7 @@ import pytest
 
 from partdisc import similar_pools, stages, training
 from partdisc.config import base_config
-from partdisc.pool_alignment import align_pools
+from partdisc.pool_alignment import align_pools, unit_maps
 from partdisc.pools import best_aligned
 from partdisc.similar_pools import find_pools
 from partdisc.workdir import Workdir
@@ -52,8 +52,9 @@ def config_with(**pools):
 def test_shifts_are_found(crops):
     images, params = crops
     settings = training.settings_of(config_with())
+    maps = unit_maps(settings.layer, params, images)
     targets, members = np.array([0, 8]), np.array([[1, 2, 3], [6, 7, 11]])
-    found = align_pools(settings, params, images, targets, members, seed=0, label="aligning")
+    found = align_pools(settings, maps, images, targets, members, seed=0, label="aligning")
     for n, target in enumerate(targets):
         for j, member in enumerate(members[n]):
             shift = np.subtract(CORNERS[member % 6], CORNERS[target % 6])
@@ -65,11 +66,12 @@ def test_shifts_are_found(crops):
 def test_a_pool_is_aligned_as_if_alone(crops):
     images, params = crops
     settings = training.settings_of(config_with())
+    maps = unit_maps(settings.layer, params, images)
     targets, members = np.array([5, 0, 9]), np.array([[1, 7], [8, 3], [2, 4]])
-    together = align_pools(settings, params, images, targets, members, seed=3, label="")
+    together = align_pools(settings, maps, images, targets, members, seed=3, label="")
     for n in range(3):
         one = slice(n, n + 1)
-        alone = align_pools(settings, params, images, targets[one], members[one], seed=3, label="")
+        alone = align_pools(settings, maps, images, targets[one], members[one], seed=3, label="")
         for array, expected in zip(alone, together, strict=True):
             np.testing.assert_array_equal(array, expected[one])
 
