@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from partdisc.errors import ConfigError
-from partdisc.evaluation.agreement import FAMILIES, alignment_quality
+from partdisc.evaluation.agreement import FAMILIES, alignment_quality, pair_distances
 
 pytestmark = pytest.mark.filterwarnings("error")
 IDENTITY = np.eye(3)
@@ -187,3 +187,20 @@ def test_no_pairs_and_wrong_arguments():
         alignment_quality(*none[:2], IDENTITY, none[3])
     with pytest.raises(ValueError, match="normaliser"):
         alignment_quality(*none[:3], np.ones(2))
+
+
+def test_the_distances_of_pairs_are_what_the_quality_averages(rng):
+    source, target, transforms, normaliser = pairs(rng, 300, landmarks=5, hidden=0.6)
+    transforms[3] = np.nan
+    normaliser[4], normaliser[5] = 0.0, np.nan
+    before, after = pair_distances(source, target, transforms, normaliser)
+    got = alignment_quality(source, target, transforms, normaliser)
+    assert 0 < np.isnan(before).sum() == np.isnan(after).sum() == 300 - got.n_pairs
+    np.testing.assert_allclose([np.nanmean(before), np.nanmean(after)], [got.before, got.after])
+    for row in range(300):
+        one = slice(row, row + 1)
+        alone = alignment_quality(source[one], target[one], transforms[one], normaliser[one])
+        np.testing.assert_allclose([before[row], after[row]], [alone.before, alone.after])
+    assert before[3] == after[3] and np.isnan(before[[4, 5]]).all()
+    none = pair_distances(source[:0], target[:0], transforms[:0], normaliser[:0])
+    assert none[0].shape == none[1].shape == (0,)

@@ -36,6 +36,45 @@ class AlignmentQuality(NamedTuple):
     n_pairs: int
 
 
+class _Scored(NamedTuple):
+    """The n pairs that are scored, their points 0 where a landmark is not common."""
+
+    rows: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    transforms: np.ndarray
+    normaliser: np.ndarray
+    common: np.ndarray
+
+    def error(self, moved: np.ndarray) -> np.ndarray:
+        """Return the mean distance [n] of moved sources [n, L, 2] from the targets."""
+        distances = relative_distances(moved, self.target, self.normaliser)
+        return np.where(self.common, distances, 0).sum(1) / self.common.sum(1)
+
+    def moved(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the transformed sources [n, L, 2], and which pairs [n] have a degenerate one."""
+        moved = _apply(self.transforms, self.source, self.common)
+        degenerate = (~np.isfinite(moved).all(-1) & self.common).any(1)
+        return np.where(degenerate[:, None, None], self.source, moved), degenerate
+
+
+def _scored(source_points, target_points, transforms, normaliser) -> _Scored:
+    source, target, transforms, normaliser = (
+        np.asarray(array, np.float64)
+        for array in (source_points, target_points, transforms, normaliser)
+    )
+    common = np.isfinite(relative_distances(source, target, normaliser))
+    if transforms.shape != (len(source), 3, 3):
+        raise ValueError(f"transforms {transforms.shape} must be [{len(source)}, 3, 3]")
+    rows = np.flatnonzero(common.any(1))
+    source, target, transforms, normaliser, common = (
+        array[rows] for array in (source, target, transforms, normaliser, common)
+    )
+    source, target = (np.where(common[..., None], points, 0) for points in (source, target))
+    transforms = np.where(np.isfinite(transforms).all((1, 2), keepdims=True), transforms, np.nan)
+    return _Scored(rows, source, target, transforms, normaliser, common)
+
+
 def pair_distances(
     source_points: np.ndarray,
     target_points: np.ndarray,
@@ -44,22 +83,14 @@ def pair_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean landmark distance of each pair before and after alignment.
 
-    Args are those of `alignment_quality`, where the rules stand.
+    Args and errors are those of `alignment_quality`, where the rules stand.
 
     Returns:
       [pairs] each, as shares of the normaliser; NaN for a pair that is not scored.
     """
+    pairs = _scored(source_points, target_points, transforms, normaliser)
     found = np.full((2, len(source_points)), np.nan)
-    distances = relative_distances(*(np.asarray(a, np.float64) for a in (
-        source_points, target_points, normaliser
-    )))
-    scored = np.isfinite(distances).any(1)
-    for row in np.flatnonzero(scored):
-        one = slice(row, row + 1)
-        quality = alignment_quality(
-            source_points[one], target_points[one], transforms[one], normaliser[one], family="none"
-        )
-        found[:, row] = quality.before, quality.after
+    found[:, pairs.rows] = pairs.error(pairs.source), pairs.error(pairs.moved()[0])
     return found[0], found[1]
 
 
@@ -94,49 +125,30 @@ def alignment_quality(
     """
     if family not in FAMILIES:
         raise ConfigError(f"family: {family!r} is unknown, allowed: {', '.join(FAMILIES)}")
-    source, target, transforms, normaliser = (
-        np.asarray(array, np.float64)
-        for array in (source_points, target_points, transforms, normaliser)
-    )
-    distances = relative_distances(source, target, normaliser)
-    if transforms.shape != (len(source), 3, 3):
-        raise ValueError(f"transforms {transforms.shape} must be [{len(source)}, 3, 3]")
-    common = np.isfinite(distances)
-    scored = common.any(1)
-    if not scored.any():
+    pairs = _scored(source_points, target_points, transforms, normaliser)
+    if not len(pairs.rows):
         return AlignmentQuality(*[float("nan")] * 6, 0)
-    source, target, transforms, normaliser, common = (
-        array[scored] for array in (source, target, transforms, normaliser, common)
-    )
-    source, target = (np.where(common[..., None], points, 0) for points in (source, target))
-
-    def error(moved: np.ndarray) -> np.ndarray:
-        distances = relative_distances(moved, target, normaliser)
-        return np.where(common, distances, 0).sum(1) / common.sum(1)
-
-    transforms = np.where(np.isfinite(transforms).all((1, 2), keepdims=True), transforms, np.nan)
-    before = error(source)
-    moved = _apply(transforms, source, common)
-    degenerate = (~np.isfinite(moved).all(-1) & common).any(1)
-    after = error(np.where(degenerate[:, None, None], source, moved))
+    before = pairs.error(pairs.source)
+    moved, degenerate = pairs.moved()
+    after = pairs.error(moved)
     return AlignmentQuality(
         before=float(before.mean()),
         after=float(after.mean()),
-        oracle=float(_oracle(source, target, common, family, error).mean()),
+        oracle=float(_oracle(pairs, family).mean()),
         improved=float((after < before).mean()),
-        identity_share=float(_is_identity(transforms).mean()),
+        identity_share=float(_is_identity(pairs.transforms).mean()),
         degenerate_share=float(degenerate.mean()),
         n_pairs=len(before),
     )
 
 
-def _oracle(source, target, common, family, error) -> np.ndarray:
-    """Return the error [pairs] of the best transform of the family and those within it."""
-    best = error(source)
-    enough = common.sum(1) >= FAMILIES[family]
+def _oracle(pairs: _Scored, family: str) -> np.ndarray:
+    """Return the error [n] of the best transform of the family and those within it."""
+    best = pairs.error(pairs.source)
+    enough = pairs.common.sum(1) >= FAMILIES[family]
     nested = list(FAMILIES)[1 : list(FAMILIES).index(family) + 1]
     for name in nested:
-        found = error(_FITS[name](source, target, common))
+        found = pairs.error(_FITS[name](pairs.source, pairs.target, pairs.common))
         usable = (enough | (name == "translation")) & np.isfinite(found)
         best = np.where(usable, np.fmin(best, found), best)
     return best
