@@ -113,7 +113,7 @@ def align(
       max_stretch: likewise.
       max_rotation: likewise, in degrees.
       polish: rounds of least squares on the inliers of the best hypothesis, each kept
-        only if it scores no lower (not in the paper; translation and affine).
+        only if it scores no lower (not in the paper).
 
     Returns:
       The best alignment; the identity where there are no matches.

@@ -107,8 +107,6 @@ def diagnose(
 
 def _with_family(settings: training.Settings, family: str) -> training.Settings:
     options = dict(settings.alignment) | {"transform": family}
-    if family == "homography":
-        options["polish"] = 0
     return settings._replace(alignment=tuple(sorted(options.items())))
 
 

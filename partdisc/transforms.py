@@ -11,6 +11,8 @@ from partdisc.warp import invert
 FAMILIES = {"none": 0, "translation": 1, "affine": 3, "homography": 4}
 # Twice the smallest area, in square cells, of a triangle of matches that fixes a transform.
 SMALLEST_TRIANGLE = 1.0
+# Of the perspective of a least-squares homography, in units of the spread of its matches.
+PERSPECTIVE_RIDGE = 1e-5
 
 
 def _homogeneous(points: jax.Array) -> jax.Array:
@@ -31,6 +33,14 @@ def _basis(points: jax.Array) -> tuple[jax.Array, jax.Array]:
     coefficient = invert(matrix) @ jnp.concatenate([points[3], jnp.ones(1, points.dtype)])
     general = spans & jnp.all(jnp.abs(coefficient) > 0.05)
     return matrix * coefficient[None], general
+
+
+def _scaled(transform: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Scale a homography [3, 3] to a last entry of 1; return it and whether that is finite."""
+    scale = transform[2, 2]
+    # Relative, so that the entries stay small enough for a determinant in float32.
+    finite = jnp.abs(scale) > 1e-6 * jnp.max(jnp.abs(transform))
+    return transform / jnp.where(finite, scale, 1.0), finite
 
 
 def solve(source: jax.Array, target: jax.Array, *, family: str) -> tuple[jax.Array, jax.Array]:
@@ -55,12 +65,9 @@ def solve(source: jax.Array, target: jax.Array, *, family: str) -> tuple[jax.Arr
         return transform.at[2].set(identity[2]), from_spans & to_spans
     from_basis, from_general = _basis(source)
     to_basis, to_general = _basis(target)
-    transform = to_basis @ invert(from_basis)
-    scale = transform[2, 2]
-    # Relative, so that the entries stay small enough for a determinant in float32.
-    finite = jnp.abs(scale) > 1e-6 * jnp.max(jnp.abs(transform))
+    transform, finite = _scaled(to_basis @ invert(from_basis))
     general = from_general & to_general & finite
-    return jnp.where(general, transform / jnp.where(general, scale, 1.0), identity), general
+    return jnp.where(general, transform, identity), general
 
 
 def is_plausible(
@@ -103,28 +110,33 @@ def is_plausible(
 def least_squares(
     source: jax.Array, target: jax.Array, weight: jax.Array, *, family: str
 ) -> tuple[jax.Array, jax.Array]:
-    """Fit a translation or an affine map to weighted matches.
+    """Fit a transform to weighted matches.
+
+    A homography minimises the algebraic error of the normalised direct linear transform
+    (Hartley 1997), in which a match counts by its depth.
 
     Args:
       source: [M, 2], (y, x) cells of the neighbour.
       target: [M, 2], (y, x) cells of the target.
       weight: [M], zero leaves a match out.
-      family: `translation` or `affine`.
+      family: `translation`, `affine` or `homography`.
 
     Returns:
-      transform [3, 3] and bool [], whether the matches determine one.
+      transform [3, 3], the best translation where the matches determine no more, and
+      bool [], whether they determine one of the family.
     """
     total = jnp.sum(weight)
     share = weight / jnp.where(total > 0, total, 1.0)
     source_mean, target_mean = share @ source, share @ target
     linear = jnp.eye(2, dtype=source.dtype)
     determined = total > 0
-    if family == "affine":
+    if family != "translation":
         centred = source - source_mean[None]
         scatter = (centred * share[:, None]).T @ centred
-        cross = (centred * share[:, None]).T @ (target - target_mean[None])
         determinant = scatter[0, 0] * scatter[1, 1] - scatter[0, 1] * scatter[1, 0]
         determined = determined & (determinant > 0.01)
+    if family == "affine":
+        cross = (centred * share[:, None]).T @ (target - target_mean[None])
         adjugate = jnp.stack([
             jnp.stack([scatter[1, 1], -scatter[0, 1]]),
             jnp.stack([-scatter[1, 0], scatter[0, 0]]),
@@ -133,4 +145,34 @@ def least_squares(
         linear = jnp.where(determined, solved, linear)
     shift = target_mean - linear @ source_mean
     top = jnp.concatenate([linear, shift[:, None]], axis=1)
-    return jnp.concatenate([top, jnp.array([[0, 0, 1]], top.dtype)]), determined
+    transform = jnp.concatenate([top, jnp.array([[0, 0, 1]], top.dtype)])
+    if family == "homography":
+        fitted, finite = _scaled(_direct_linear(source, target, share))
+        determined = determined & finite
+        transform = jnp.where(determined, fitted, transform)
+    return transform, determined
+
+
+def _unit(points: jax.Array, share: jax.Array) -> jax.Array:
+    """Return the similarity [3, 3] that gives points [M, 2] the mean 0 and the spread 1."""
+    mean = share @ points
+    variance = share @ jnp.sum((points - mean[None]) ** 2, axis=-1) / 2.0
+    scale = 1.0 / jnp.sqrt(jnp.maximum(variance, 1e-6))
+    return jnp.eye(3, dtype=points.dtype).at[:2].multiply(scale).at[:2, 2].set(-scale * mean)
+
+
+def _direct_linear(source: jax.Array, target: jax.Array, share: jax.Array) -> jax.Array:
+    """Fit a homography [3, 3] to matches [M, 2]; its depth at the neighbour's mean is 1."""
+    from_cells, to_unit = _unit(source, share), _unit(target, share)
+    columns = (from_cells @ _homogeneous(source)).T
+    aim = (to_unit @ _homogeneous(target))[:2]
+    nothing = jnp.zeros_like(columns)
+    rows = jnp.concatenate([
+        jnp.concatenate([columns, nothing, -aim[0][:, None] * columns[:, :2]], axis=1),
+        jnp.concatenate([nothing, columns, -aim[1][:, None] * columns[:, :2]], axis=1),
+    ])
+    weighted = rows * jnp.tile(share, 2)[:, None]
+    # Where all matches but one lie on a line the perspective is open: a ridge makes it none.
+    normal = (rows.T @ weighted).at[[6, 7], [6, 7]].add(PERSPECTIVE_RIDGE)
+    entries = jnp.linalg.solve(normal, weighted.T @ aim.reshape(-1))
+    return invert(to_unit) @ jnp.append(entries, 1.0).reshape(3, 3) @ from_cells

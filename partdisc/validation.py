@@ -143,11 +143,6 @@ def validate(config: ml_collections.ConfigDict) -> None:
             f"config.pools.candidates is {config.pools.candidates}, but config.pools.size "
             f"takes {config.pools.size} of them; set it to that many or more, or to 0"
         )
-    if config.alignment.polish and config.alignment.transform == "homography":
-        raise errors.ConfigError(
-            "config.alignment.polish is for affine and translation, but "
-            "config.alignment.transform is 'homography'; set polish to 0"
-        )
     if config.train.objective == "part_templates" and config.train.batch < 2:
         raise errors.ConfigError(
             f"config.train.batch is {config.train.batch}, but config.train.objective "

@@ -100,7 +100,7 @@ def test_planted_transforms_come_back(family, scoring, seed):
     assert float(result.score) == pytest.approx(score / 180, abs=1e-4)
 
 
-@pytest.mark.parametrize("family", ["translation", "affine"])
+@pytest.mark.parametrize("family", ["translation", "affine", "homography"])
 @pytest.mark.parametrize("seed", range(2))
 def test_polish_averages_the_rounding_of_cells(family, seed):
     matches = planted_matches(np.random.default_rng(seed), PLANTED[family], rounded=True)
@@ -134,7 +134,7 @@ def test_without_a_family_the_identity_is_scored(rng):
 
 @pytest.mark.parametrize(
     "family, polish",
-    [(family, 0) for family in FAMILIES] + [("translation", 3), ("affine", 3)],
+    [(family, polish) for family in FAMILIES for polish in (0, 3)],
 )
 def test_nothing_to_go_by_gives_the_identity(rng, family, polish):
     some = rng.integers(0, 14, (12, 2))

@@ -136,15 +136,6 @@ def test_a_value_in_place_of_a_section_is_refused():
     assert "config.train is not a key" in refusal(changed("train", 3))
 
 
-def test_least_squares_does_not_polish_a_homography():
-    config = changed("alignment.transform", "homography")
-    config.alignment.polish = 0
-    validate(config)
-    config.alignment.polish = 1
-    message = refusal(config)
-    assert "config.alignment.polish" in message and "config.alignment.transform" in message
-
-
 @pytest.mark.parametrize(("key", "value"), [("train.batch", 1), ("pools.refresh_epochs", 2)])
 def test_part_templates_need_a_batch_and_no_pools(key, value):
     config = changed(key, value)

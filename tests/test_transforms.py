@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from partdisc.transforms import FAMILIES, SMALLEST_TRIANGLE, is_plausible, least_squares, solve
+from partdisc.transforms import (
+    FAMILIES,
+    PERSPECTIVE_RIDGE,
+    SMALLEST_TRIANGLE,
+    is_plausible,
+    least_squares,
+    solve,
+)
 from partdisc.warp import transform_points
 
 SETS = 2000
@@ -296,7 +303,82 @@ def test_least_squares_is_numpys(rng, matches):
     np.testing.assert_allclose(transform, [[1, 0, mean[0]], [0, 1, mean[1]], [0, 0, 1]], atol=1e-4)
 
 
-@pytest.mark.parametrize("family", ["translation", "affine"])
+def direct_linear_fit(source, target, weight):
+    """Fit a homography in float64: normalised points, last entry 1, ordinary least squares.
+
+    Also return the condition number.
+    """
+    weight = weight / weight.sum()
+
+    def unit(points):
+        mean = weight @ points
+        scale = 1 / np.sqrt(weight @ ((points - mean) ** 2).sum(1) / 2)
+        return np.array([[scale, 0, -scale * mean[0]], [0, scale, -scale * mean[1]], [0, 0, 1]])
+
+    first, last = unit(source), unit(target)
+    rows, aims = [], []
+    for point, aim, share in zip(mapped(first, source), mapped(last, target), weight, strict=True):
+        for axis in (0, 1):
+            row = np.zeros(8)
+            row[3 * axis : 3 * axis + 3] = [*point, 1]
+            row[6:] = -aim[axis] * point
+            rows.append(row * np.sqrt(share))
+            aims.append(aim[axis] * np.sqrt(share))
+    for entry in (6, 7):
+        rows.append(np.sqrt(PERSPECTIVE_RIDGE) * np.eye(8)[entry])
+        aims.append(0.0)
+    entries, _, _, sizes = np.linalg.lstsq(np.array(rows), np.array(aims), rcond=None)
+    matrix = np.linalg.inv(last) @ np.append(entries, 1).reshape(3, 3) @ first
+    return matrix, sizes[0] / sizes[-1]
+
+
+def planted_homographies(rng, number, matches, noise):
+    """Draw mild homographies and matches [number, matches, 2] of them."""
+    planted = np.eye(3) + rng.uniform(-1, 1, (number, 3, 3)) * [[0.2, 0.2, 3], [0.2, 0.2, 3],
+                                                                 [0.01, 0.01, 0]]
+    source = rng.uniform(0, 18, (number, matches, 2))
+    target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
+    return planted, source, target + noise * rng.normal(size=target.shape)
+
+
+CELLS = np.stack(np.meshgrid([0, 7, 14], [0, 9, 18], indexing="ij"), -1).reshape(-1, 2)
+
+
+@pytest.mark.parametrize("matches, noise", [(5, 0.1), (12, 0.5), (200, 1.0)])
+def test_least_squares_homography_is_the_normalised_direct_linear_transform(rng, matches, noise):
+    _, source, target = planted_homographies(rng, 700, matches, noise)
+    weight = rng.uniform(0.2, 1, (700, matches))
+    found, determined = jax.jit(jax.vmap(functools.partial(least_squares, family="homography")))(
+        *(array.astype(np.float32) for array in (source, target, weight))
+    )
+    assert np.isfinite(found).all()
+    compared = 0
+    for index in np.flatnonzero(determined):
+        expected, condition = direct_linear_fit(source[index], target[index], weight[index])
+        # Near its horizon, and where few matches leave it open, a map has no meaning.
+        if (homogeneous(CELLS) @ expected[2] / expected[2, 2] > 0.3).all() and condition < 50:
+            np.testing.assert_allclose(
+                mapped(found[index], CELLS), mapped(expected, CELLS), atol=0.05
+            )
+            compared += 1
+    assert compared > 500
+
+
+@pytest.mark.parametrize("matches", [4, 30])
+def test_least_squares_returns_exact_homographies(rng, matches):
+    planted, source, target = planted_homographies(rng, 300, matches, 0.0)
+    source[:, :4] = [[1, 2], [2, 15], [13, 3], [14, 16]]
+    target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
+    for h, s, t in zip(planted, source, target, strict=True):
+        found, determined = fit(
+            s.astype(np.float32), t.astype(np.float32), np.ones(matches, np.float32),
+            family="homography",
+        )
+        assert determined and found[2, 2] == pytest.approx(1)
+        np.testing.assert_allclose(mapped(found, CELLS), mapped(h, CELLS), atol=0.02)
+
+
+@pytest.mark.parametrize("family", ["translation", "affine", "homography"])
 def test_least_squares_ignores_weight_zero_and_the_scale_of_weights(rng, family):
     source, target = rng.uniform(0, 18, (2, 30, 2)).astype(np.float32)
     weight = rng.random(30).astype(np.float32)
@@ -320,14 +402,28 @@ def test_least_squares_of_exact_matches_is_exact(rng, family):
     np.testing.assert_allclose(transform, planted, atol=1e-4)
 
 
+def test_perspective_is_left_out_where_the_matches_leave_it_open():
+    # A line and a point beside it: an affine map fits, and so do many homographies.
+    source = np.array([[0, 0], [2, 4], [4, 8], [6, 12], [9, 3]], np.float32)
+    for matches in (source, source[[0, 3, 4]]):
+        target = matches * 0.9 + [1, -2]
+        transform, determined = fit(
+            matches, target.astype(np.float32), jnp.ones(len(matches)), family="homography"
+        )
+        assert determined
+        np.testing.assert_allclose(mapped(transform, matches), target, atol=0.01)
+        assert np.abs(np.asarray(transform)[2, :2]).max() < 0.01
+
+
 def test_degenerate_least_squares_are_flagged():
     line = np.stack([np.arange(20), 2 * np.arange(20)], axis=1).astype(np.float32)
-    for source in (line, np.zeros_like(line), np.full_like(line, 7.3)):
-        transform, determined = fit(source, source + 1, jnp.ones(20), family="affine")
-        assert not determined
-        # Still the best translation.
-        np.testing.assert_allclose(transform, [[1, 0, 1], [0, 1, 1], [0, 0, 1]], atol=1e-4)
-    for family in ("translation", "affine"):
+    for family in ("affine", "homography"):
+        for source in (line, np.zeros_like(line), np.full_like(line, 7.3)):
+            transform, determined = fit(source, source + 1, jnp.ones(20), family=family)
+            assert not determined
+            # Still the best translation.
+            np.testing.assert_allclose(transform, [[1, 0, 1], [0, 1, 1], [0, 0, 1]], atol=1e-4)
+    for family in ("translation", "affine", "homography"):
         transform, determined = fit(line, line + 1, jnp.zeros(20), family=family)
         assert not determined
         np.testing.assert_array_equal(transform, np.eye(3))

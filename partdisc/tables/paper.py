@@ -191,7 +191,7 @@ def _ablation() -> Table:
             row("translation", (18.7, 68.6, 44.5, 36.5, 40.3, 16.6),
                 {size: 10, family: "translation"}),
             row("homography", (16.9, 65.3, 45.6, 35.7, 40.2, 13.1),
-                {size: 10, family: "homography", "alignment.polish": 0}),
+                {size: 10, family: "homography"}),
             row("without", (15.3, 64.4, 42.2, 33.3, 36.4, 16.5), {size: 10, family: "none"}),
             row("0", ten, {size: 10}, "suppression radius, top-k 10"),
             row("1", (15.6, 69.2, 47.3, 34.3, 41.9, 17.1), {size: 10, radius: 1}),
