@@ -24,12 +24,17 @@ def cell_validity(grid: jax.Array, cells: int) -> jax.Array:
     return jnp.arange(cells, dtype=grid.dtype) < grid[0] * grid[1]
 
 
-def border_cells(grid: jax.Array, cells: int) -> jax.Array:
-    """Return which packed cells lie on the rim of the map: bool [P]."""
-    position = cell_positions(grid, cells)
-    last = (grid - 1).astype(jnp.float32)
-    rim = jnp.any((position == 0) | (position == last[None]), axis=-1)
-    return rim & cell_validity(grid, cells)
+def corner_cells(grid: jax.Array, cells: int, *, percent: int) -> jax.Array:
+    """Return which packed cells lie in the four corners of the map: bool [P].
+
+    A corner is a triangle, whose sides along the rim are that percentage of the map's: at
+    least one cell.
+    """
+    position = cell_positions(grid, cells).astype(grid.dtype)
+    inset = jnp.minimum(position, grid[None] - 1 - position)
+    # In whole numbers: the edge of the triangle is the same wherever it is computed.
+    depth = 100 * jnp.sum(inset * grid[None, ::-1], axis=-1)
+    return (depth < percent * grid[0] * grid[1]) & cell_validity(grid, cells)
 
 
 def normalise(vectors: jax.Array) -> jax.Array:

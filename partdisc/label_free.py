@@ -26,7 +26,7 @@ class LabelFree(NamedTuple):
       channels_in_use: share of the parts that win a cell of some image.
       repeatability: [K], cosine of each part's maps with those of the aligned pools.
       strength: [K], mean over images of each part's largest product of probability and
-        saliency, so that what also lies on the images' borders counts little.
+        saliency, so that what also lies on the images' corners counts little.
     """
 
     agreement: float

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from partdisc.cells import border_cells, cell_positions, cell_validity
+from partdisc.cells import cell_positions, cell_validity, corner_cells
 
 MATCHINGS = ("threshold", "degree", "mutual")
 SALIENCY_NEIGHBOURS = 4
+# Of a side of the image. Its corners are background even where the object fills it.
+CORNER_PERCENT = 15
 
 
 class Matches(NamedTuple):
@@ -34,19 +36,20 @@ def peak_normalise(probs: jax.Array) -> jax.Array:
 
 
 def saliency(features: jax.Array, grid: jax.Array) -> jax.Array:
-    """Say how unlike its image's border each cell is, without labels.
+    """Say how unlike its image's corners each cell is, without labels.
 
     Args:
       features: [P, C] unit features.
       grid: int [2].
 
     Returns:
-      [P] in [0, 1]: 1 minus the mean of the cell's 4 largest cosines to the cells of
-      the border of its own image (itself left out; -1 for each that a tiny map lacks).
+      [P] in [0, 1]: 1 minus the mean of the cell's 4 largest cosines to the cells in the
+      corners of its own image (itself left out; -1 for each that a tiny map lacks).
     """
     cells = features.shape[0]
     cosine = features @ features.T
-    others = border_cells(grid, cells)[None] & ~jnp.eye(cells, dtype=bool)
+    corners = corner_cells(grid, cells, percent=CORNER_PERCENT)
+    others = corners[None] & ~jnp.eye(cells, dtype=bool)
     largest, _ = jax.lax.top_k(
         jnp.where(others, cosine, -1.0), min(SALIENCY_NEIGHBOURS, cells)
     )

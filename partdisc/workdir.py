@@ -16,7 +16,7 @@ import numpy as np
 from partdisc.errors import WorkdirError
 
 # Raised by hand whenever a stage's code changes what its file means.
-FORMAT = 2
+FORMAT = 3
 MARK = "partdisc.json"
 
 

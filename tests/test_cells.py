@@ -1,21 +1,30 @@
 """Packed cells against loops over rows and columns."""
 
+import functools
+import itertools
+from fractions import Fraction
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from partdisc.cells import border_cells, cell_positions, cell_validity, centred, normalise
+from partdisc.cells import cell_positions, cell_validity, centred, corner_cells, normalise
 
 GRIDS = [(4, 6), (6, 4), (5, 5), (1, 7), (7, 1), (2, 2), (1, 1), (0, 0), (0, 3), (3, 0)]
 CELLS = 30
+PERCENT = 35
 
 
 def loop_cells(grid):
-    """List the cells of a map in raster order: (y, x, on the rim)."""
+    """List the cells of a map in raster order: (y, x, in a corner)."""
     rows, columns = grid
+    corners = list(itertools.product((0, rows - 1), (0, columns - 1)))
     return [
-        (y, x, y in (0, rows - 1) or x in (0, columns - 1))
+        (y, x, any(
+            Fraction(abs(y - v), rows) + Fraction(abs(x - u), columns) < Fraction(PERCENT, 100)
+            for v, u in corners
+        ))
         for y in range(rows)
         for x in range(columns)
     ]
@@ -31,7 +40,8 @@ def test_cells_sit_in_raster_order(grid, cells):
     assert positions[: len(listed)].tolist() == [[y, x] for y, x, _ in listed]
     rest = [False] * (cells - len(listed))
     assert np.asarray(cell_validity(array, cells)).tolist() == [True] * len(listed) + rest
-    assert np.asarray(border_cells(array, cells)).tolist() == [rim for *_, rim in listed] + rest
+    corners = np.asarray(corner_cells(array, cells, percent=PERCENT))
+    assert corners.tolist() == [corner for *_, corner in listed] + rest
 
 
 def test_cells_fill_a_map_without_padding():
@@ -42,7 +52,8 @@ def test_cells_fill_a_map_without_padding():
 
 def test_vmap_of_grids_is_the_loop():
     grids = jnp.array(GRIDS, jnp.int32)
-    for kernel in (cell_positions, cell_validity, border_cells):
+    corners = functools.partial(corner_cells, percent=PERCENT)
+    for kernel in (cell_positions, cell_validity, corners):
         batched = jax.vmap(lambda grid, kernel=kernel: kernel(grid, CELLS))(grids)
         for one, grid in zip(batched, grids, strict=True):
             np.testing.assert_array_equal(one, kernel(grid, CELLS))

@@ -7,8 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from partdisc.cells import border_cells, normalise
-from partdisc.matching import MATCHINGS, find_matches, match_cosines, peak_normalise, saliency
+from partdisc.cells import corner_cells, normalise
+from partdisc.matching import (
+    CORNER_PERCENT,
+    MATCHINGS,
+    find_matches,
+    match_cosines,
+    peak_normalise,
+    saliency,
+)
 
 TARGET, SOURCE = (4, 5), (5, 3)
 P, Q = 24, 18
@@ -213,15 +220,15 @@ def test_match_cosines_is_numpys(rng):
 
 def loop_saliency(features, grid):
     cells, result = len(features), []
-    border = np.asarray(border_cells(jnp.array(grid), cells))
+    corner = np.asarray(corner_cells(jnp.array(grid), cells, percent=CORNER_PERCENT))
     for p in range(cells):
-        cosines = sorted((features[p] @ features[q] for q in range(cells) if border[q] and q != p))
+        cosines = sorted((features[p] @ features[q] for q in range(cells) if corner[q] and q != p))
         cosines = ([-1.0] * 4 + cosines)[-4:]
         result.append(min(max(1 - sum(cosines) / 4, 0), 1))
     return result
 
 
-@pytest.mark.parametrize("grid", [(4, 5), (5, 4), (3, 3), (1, 6), (2, 2), (1, 1)])
+@pytest.mark.parametrize("grid", [(4, 6), (2, 12), (3, 3), (1, 6), (2, 2), (1, 1)])
 def test_saliency_is_the_loop(rng, grid):
     features = rng.normal(size=(24, 6)) + 0.5
     features /= np.linalg.norm(features, axis=1, keepdims=True)
@@ -231,12 +238,14 @@ def test_saliency_is_the_loop(rng, grid):
 
 
 def test_saliency_of_an_object_on_a_plain_ground():
-    features = np.zeros((24, 3), np.float32)
-    features[:20, 0] = 1
-    features[[7, 12]] = [0, 1, 0]
-    result = np.asarray(salient(jnp.asarray(features), jnp.array([4, 5])))
-    assert result[[7, 12]].tolist() == [1, 1]
-    assert not np.delete(result[:20], [7, 12]).any()
+    features = np.zeros((70, 3), np.float32)
+    features[:63, 0] = 1
+    # One of its cells is on the rim of the map, but not in a corner.
+    thing = [9 * 3 + 4, 9 * 3 + 5, 9 * 6 + 4]
+    features[thing] = [0, 1, 0]
+    result = np.asarray(salient(jnp.asarray(features), jnp.array([7, 9])))
+    assert result[thing].tolist() == [1, 1, 1]
+    assert not np.delete(result[:63], thing).any()
 
 
 def test_vmap_of_saliency_is_the_loop(rng):
