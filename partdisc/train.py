@@ -52,9 +52,11 @@ def collapse(records: list[dict[str, float]], parts: int, background: str) -> st
     mean = {name: np.mean([row[name] for row in last]) for name in last[0]}
     # The part templates have no labels.
     taught = mean.get("background_share", 0.0)
-    share, limit = max(taught, mean["background_argmax"]), COLLAPSE_BACKGROUND
     if background == "salient":
-        share, limit = mean["background_argmax"], max(limit, taught + COLLAPSE_MARGIN)
+        share = mean["background_argmax"]
+        limit = max(COLLAPSE_BACKGROUND, taught + COLLAPSE_MARGIN)
+    else:
+        share, limit = max(taught, mean["background_argmax"]), COLLAPSE_BACKGROUND
     if share > limit:
         by_itself = "background_share" in mean and background != "salient"
         cure = (

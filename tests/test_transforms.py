@@ -116,19 +116,25 @@ def test_homography_is_the_direct_linear_transform(rng):
             np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=5e-3)
 
 
+CELLS = np.stack(np.meshgrid([0, 7, 14], [0, 9, 18], indexing="ij"), -1).reshape(-1, 2)
+
+
+def mild_homographies(rng, number):
+    return np.eye(3) + rng.uniform(-1, 1, (number, 3, 3)) * [[0.2, 0.2, 3], [0.2, 0.2, 3],
+                                                             [0.01, 0.01, 0]]
+
+
 def test_planted_homographies_come_back(rng):
     base = np.array([[1, 2], [2, 15], [13, 3], [14, 16]])
     source = base + rng.uniform(-1.5, 1.5, (SETS, 4, 2))
-    planted = np.eye(3) + rng.uniform(-1, 1, (SETS, 3, 3)) * [[0.2, 0.2, 3], [0.2, 0.2, 3],
-                                                               [0.01, 0.01, 0]]
+    planted = mild_homographies(rng, SETS)
     target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
     transforms, determined = solve_all(
         source.astype(np.float32), target.astype(np.float32), family="homography"
     )
     assert determined.all()
-    grid = np.stack(np.meshgrid([0, 7, 14], [0, 9, 18], indexing="ij"), -1).reshape(-1, 2)
     for found, expected in zip(transforms, planted, strict=True):
-        np.testing.assert_allclose(mapped(found, grid), mapped(expected, grid), atol=0.01)
+        np.testing.assert_allclose(mapped(found, CELLS), mapped(expected, CELLS), atol=0.01)
 
 
 @pytest.mark.parametrize("family", ["affine", "homography"])
@@ -332,21 +338,12 @@ def direct_linear_fit(source, target, weight):
     return matrix, sizes[0] / sizes[-1]
 
 
-def planted_homographies(rng, number, matches, noise):
-    """Draw mild homographies and matches [number, matches, 2] of them."""
-    planted = np.eye(3) + rng.uniform(-1, 1, (number, 3, 3)) * [[0.2, 0.2, 3], [0.2, 0.2, 3],
-                                                                 [0.01, 0.01, 0]]
-    source = rng.uniform(0, 18, (number, matches, 2))
-    target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
-    return planted, source, target + noise * rng.normal(size=target.shape)
-
-
-CELLS = np.stack(np.meshgrid([0, 7, 14], [0, 9, 18], indexing="ij"), -1).reshape(-1, 2)
-
-
 @pytest.mark.parametrize("matches, noise", [(5, 0.1), (12, 0.5), (200, 1.0)])
 def test_least_squares_homography_is_the_normalised_direct_linear_transform(rng, matches, noise):
-    _, source, target = planted_homographies(rng, 700, matches, noise)
+    planted = mild_homographies(rng, 700)
+    source = rng.uniform(0, 18, (700, matches, 2))
+    target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
+    target += noise * rng.normal(size=target.shape)
     weight = rng.uniform(0.2, 1, (700, matches))
     found, determined = jax.jit(jax.vmap(functools.partial(least_squares, family="homography")))(
         *(array.astype(np.float32) for array in (source, target, weight))
@@ -366,12 +363,11 @@ def test_least_squares_homography_is_the_normalised_direct_linear_transform(rng,
 
 @pytest.mark.parametrize("matches", [4, 30])
 def test_least_squares_returns_exact_homographies(rng, matches):
-    planted, source, target = planted_homographies(rng, 300, matches, 0.0)
+    planted, source = mild_homographies(rng, 300), rng.uniform(0, 18, (300, matches, 2))
     source[:, :4] = [[1, 2], [2, 15], [13, 3], [14, 16]]
-    target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
-    for h, s, t in zip(planted, source, target, strict=True):
+    for h, s in zip(planted, source, strict=True):
         found, determined = fit(
-            s.astype(np.float32), t.astype(np.float32), np.ones(matches, np.float32),
+            s.astype(np.float32), mapped(h, s).astype(np.float32), np.ones(matches, np.float32),
             family="homography",
         )
         assert determined and found[2, 2] == pytest.approx(1)
