@@ -8,7 +8,7 @@ demo: .venv/.installed
 	$(BIN)/python run.py --config=configs/demo.py
 
 test: .venv/.installed-test
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 benchmark: .venv/.installed
 	$(BIN)/python -m benchmarks.kernels

@@ -1,7 +1,9 @@
-"""Strict JAX for every test, and the real data and weights where they are."""
+"""Strict JAX for every test, the real data and weights where they are, whole runs."""
 
 import os
 import pathlib
+import subprocess
+import sys
 
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
@@ -10,6 +12,7 @@ os.environ["XLA_FLAGS"] = (
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from program import DEMO, ROOT  # noqa: E402
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -40,3 +43,42 @@ def real_weights() -> pathlib.Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory):
+    """An environment whose runs share compiled programs, with one device as users have it."""
+    base = tmp_path_factory.getbasetemp()
+    # The folder above a worker's own is that of all workers of this session.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": "",
+        "PARTDISC_DATA": "",
+        "PARTDISC_WEIGHTS": "",
+        "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
+        "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9",
+    }
+
+
+@pytest.fixture(scope="session")
+def run(environment):
+    """Call run.py; returns the ended process."""
+
+    def call(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, "run.py", *map(str, arguments)],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, **options,
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def whole(run, tmp_path_factory):
+    """The work directory of a run that nothing disturbed, and what it printed."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    ended = run(*DEMO, f"--workdir={workdir}")
+    assert ended.returncode == 0, ended.stderr
+    return workdir, ended.stdout

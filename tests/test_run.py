@@ -1,103 +1,13 @@
-"""The program as its user meets it: whole runs, kills, and what it says of mistakes."""
+"""Whole runs: what they leave, reuse, measure and print."""
 
 import json
-import os
-import pathlib
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from partdisc.data import shapes
-
-ROOT = pathlib.Path(__file__).parents[1]
-SMALL = [
-    "--config.backbone.layer=pool3",
-    "--config.data.short_side=64",
-    "--config.parts.count=8",
-    "--config.pools.size=3",
-    "--config.train.batch=2",
-    "--config.train.steps=12",
-    "--config.train.checkpoint_every=4",
-    "--config.report.images=2",
-    "--config.report.channels=2",
-]
-DEMO = [
-    "--config=configs/demo.py",
-    "--config.data.shapes_train=12",
-    "--config.data.shapes_fit=8",
-    "--config.data.shapes_test=5",
-    "--config.data.shapes_size=64",
-    "--config.evaluation.protocols=default,cub_box",
-    *SMALL,
-]
-FOLDER = [
-    "--config.backbone.weights=random", "--config.backbone.center=True",
-    "--config.pools.size=1", "--config.train.batch=1", *SMALL[:3], *SMALL[5:],
-]
-
-
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory):
-    """An environment whose runs share compiled programs, with one device as users have it."""
-    return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": "",
-        "PARTDISC_DATA": "",
-        "PARTDISC_WEIGHTS": "",
-        "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
-        "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9",
-    }
-
-
-@pytest.fixture(scope="session")
-def run(environment):
-    """Call run.py; returns the ended process."""
-
-    def call(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "run.py", *map(str, arguments)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, **options,
-        )
-
-    return call
-
-
-@pytest.fixture(scope="session")
-def whole(run, tmp_path_factory):
-    """The work directory of a run that nothing disturbed, and what it printed."""
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    ended = run(*DEMO, f"--workdir={workdir}")
-    assert ended.returncode == 0, ended.stderr
-    return workdir, ended.stdout
-
-
-def trained(workdir):
-    """Return the trained params: name -> array, as the last checkpoint has them."""
-    import orbax.checkpoint as ocp
-
-    (folder,) = (workdir / "checkpoints").iterdir()
-    last = max(int(step.name) for step in folder.iterdir() if step.name.isdigit())
-    assert last == 12
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        tree = checkpointer.restore(folder / str(last) / "default")
-    return {name: np.asarray(value) for name, value in tree["params"].items()}
-
-
-def one_line(ended, *words):
-    """Check that a run ended in one line of error that has all the words."""
-    assert ended.returncode not in (0, None)
-    lines = [line for line in ended.stderr.splitlines() if line.startswith("error:")]
-    assert len(lines) == 1 and ended.stderr.strip().endswith(lines[0]), ended.stderr
-    assert "Traceback" not in ended.stderr
-    for word in words:
-        assert word in lines[0]
+from program import DEMO, FOLDER, ROOT, one_line, photos, trained
 
 
 def test_a_run_leaves_what_it_promises(whole):
@@ -187,40 +97,6 @@ def test_a_second_run_reuses_every_stage(run, whole):
     assert all(np.array_equal(params[name], value) for name, value in trained(workdir).items())
 
 
-@pytest.mark.parametrize("moment", ["features", "clusters", "step 2", "step 6", "step 9"])
-def test_killed_at_any_moment_it_ends_with_the_same_bits(
-    run, environment, whole, tmp_path, moment
-):
-    def reached(workdir):
-        if moment == "features":
-            return (workdir / "features.npy").exists()
-        if moment == "clusters":
-            return (workdir / "features.json").exists()
-        rows = workdir / "metrics.jsonl"
-        return rows.exists() and rows.read_text().count("\n") >= int(moment.split()[1])
-
-    workdir = tmp_path / "run"
-    command = [sys.executable, "run.py", *DEMO, f"--workdir={workdir}"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 300
-    while not reached(workdir) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    assert reached(workdir)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (workdir / "results.json").exists()
-    ended = run(*DEMO, f"--workdir={workdir}")
-    assert ended.returncode == 0, ended.stderr
-    expected, found = trained(whole[0]), trained(workdir)
-    assert found.keys() == expected.keys()
-    for name in expected:
-        assert np.array_equal(found[name], expected[name]), name
-    steps = [json.loads(row)["step"] for row in (workdir / "metrics.jsonl").open()]
-    assert steps == list(range(1, 13))
-
-
 def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole[0], workdir)
@@ -255,59 +131,6 @@ def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
     assert sorted(workdir.glob("checkpoints/*/*")) == before
 
 
-def kill_after(steps, arguments, workdir, environment):
-    """Run, and kill -9 once the log has so many steps."""
-    process = subprocess.Popen(
-        [sys.executable, "run.py", *arguments, f"--workdir={workdir}"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    rows = workdir / "metrics.jsonl"
-    while not (rows.exists() and rows.read_text().count("\n") >= steps) and process.poll() is None:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-
-
-def test_pools_refreshed_in_training_survive_a_kill_too(run, environment, tmp_path):
-    refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
-    ended = run(*refreshing, f"--workdir={tmp_path / 'whole'}")
-    assert ended.returncode == 0, ended.stderr
-    workdir = tmp_path / "killed"
-    kill_after(7, refreshing, workdir, environment)
-    ended = run(*refreshing, f"--workdir={workdir}")
-    assert ended.returncode == 0, ended.stderr
-    expected, found = trained(tmp_path / "whole"), trained(workdir)
-    assert all(np.array_equal(found[name], expected[name]) for name in expected)
-
-
-def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
-    run, environment, whole, tmp_path
-):
-    templates = [*DEMO, "--config.train.objective=part_templates"]
-    shutil.copytree(whole[0], tmp_path / "whole")
-    ended = run(*templates, f"--workdir={tmp_path / 'whole'}")
-    assert ended.returncode == 0, ended.stderr
-    assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
-    results = json.loads((tmp_path / "whole" / "results.json").read_text())
-    before = json.loads((whole[0] / "results.json").read_text())
-    assert results["objective"] == "part_templates" and before["objective"] == "alignment"
-    assert results["clustering"] == before["clustering"]
-    assert results["trained"].keys() == before["trained"].keys()
-    assert results["trained"] != before["trained"]
-    metrics = [json.loads(row) for row in (tmp_path / "whole" / "metrics.jsonl").open()]
-    assert [row["step"] for row in metrics] == list(range(1, 13))
-    assert metrics[0].keys() == {
-        "step", "loss", "positive_share", "background_argmax", "channels_in_use", "seconds",
-    }
-    assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
-    workdir = tmp_path / "killed"
-    kill_after(6, templates, workdir, environment)
-    ended = run(*templates, f"--workdir={workdir}")
-    assert ended.returncode == 0, ended.stderr
-    expected, found = trained(tmp_path / "whole"), trained(workdir)
-    assert all(np.array_equal(found[name], expected[name]) for name in expected)
-
-
 def test_another_seed_gives_another_layer_in_the_same_folder(run, whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole[0], workdir)
@@ -316,130 +139,6 @@ def test_another_seed_gives_another_layer_in_the_same_folder(run, whole, tmp_pat
     assert ended.returncode == 0, ended.stderr
     assert "features:" not in ended.stderr
     assert not np.array_equal(trained(workdir)["centres"], before["centres"])
-
-
-def test_a_process_holds_its_folder(run, environment, tmp_path):
-    workdir = tmp_path / "run"
-    first = subprocess.Popen(
-        [sys.executable, "run.py", *DEMO, f"--workdir={workdir}"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    try:
-        while not (workdir / "data").exists() and first.poll() is None:
-            time.sleep(0.01)
-        one_line(run(*DEMO, f"--workdir={workdir}"), "in use", str(first.pid))
-    finally:
-        first.kill()
-        first.wait()
-
-
-@pytest.mark.parametrize(
-    "arguments, words",
-    [
-        ([], ["--config=FILE"]),
-        (["--config=configs/none.py"], ["configs/none.py"]),
-        (
-            [*DEMO, "--config.train.stepz=1"],
-            ["config.train.stepz", "learning_rate, objective, steps"],
-        ),
-        ([*DEMO, "--config.trian.steps=1"], ["config.trian.steps", "pseudo_gt"]),
-        ([*DEMO, "--config.train.steps=many"], ["config.train.steps", "many"]),
-        ([*DEMO, "--config.train.steps=-1"], ["config.train.steps", "-1", "0 to"]),
-        ([*DEMO, "--config.matching.kind=best"], ["config.matching.kind", "best", "mutual"]),
-        ([*DEMO, "--config.backbone.layer=pool9"], ["backbone.layer", "pool9", "pool4"]),
-        ([*DEMO, "--config.parts.count=5000"], ["config.parts.count", "5000"]),
-        ([*DEMO, "--config.pools.size=12"], ["config.pools.size", "12"]),
-        ([*DEMO, "--config.backbone.weights=/no/such.npz"], ["/no/such.npz"]),
-        ([*DEMO, "--config.backbone.weights="], ["vgg16"]),
-        ([*DEMO, "--config.evaluation.protocols=scop"], ["evaluation.protocols", "scop", "scops"]),
-        ([*DEMO, "--config.evaluation.protocols=scops"], ["'scops'", "eyes", "shapes"]),
-        ([*DEMO, "--config.clusters.kind=som"], ["clusters.kind", "som", "vmf, kmeans, nmf"]),
-        ([*DEMO, "--config.clusters.kind=nmf"], ["clusters.kind", "train.steps", "12"]),
-        ([*DEMO, "--mode=fly"], ["mode", "evaluate"]),
-        ([*DEMO, "--mode=evaluate"], ["no layer trained"]),
-        ([*DEMO, "--colour=red"], ["colour"]),
-        ([*DEMO, "extra"], ["extra"]),
-        (["--config=configs/cub.py:sideways"], ["sideways", "cropped"]),
-        (["--config=configs/celeba.py"], ["PARTDISC_DATA"]),
-        (["--config=configs/folder.py"], ["data.root"]),
-        (["--config=configs/folder.py:/no/such/folder", *FOLDER], ["/no/such/folder"]),
-    ],
-)
-def test_a_mistake_is_one_line(run, tmp_path, arguments, words):
-    given = arguments and [*arguments, f"--workdir={tmp_path / 'run'}"]
-    one_line(run(*given), *words)
-
-
-def test_folders_that_are_not_ours_or_not_writable(run, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").write_text("a photo")
-    one_line(run(*DEMO, f"--workdir={tmp_path / 'photos'}"), "photos", "not empty")
-    (tmp_path / "file").write_text("")
-    one_line(run(*DEMO, f"--workdir={tmp_path / 'file' / 'run'}"), "file")
-
-
-def test_a_full_disk_is_one_line_and_loses_nothing(run, whole, tmp_path):
-    """A limit on the size of files stands for the full disk: both fail a write half-way."""
-    import resource
-
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    workdir = tmp_path / "run"
-    one_line(run(*DEMO, f"--workdir={workdir}", preexec_fn=small_files), "features.npy")
-    ended = run(*DEMO, f"--workdir={workdir}")
-    assert ended.returncode == 0, ended.stderr
-    assert np.array_equal(trained(workdir)["centres"], trained(whole[0])["centres"])
-
-
-def photos(folder, count, size=64):
-    """Write drawings as photos."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        Image.fromarray(shapes.draw(0, number, size)[0]).save(folder / f"{number}.png")
-    return folder
-
-
-def test_an_empty_folder(run, tmp_path):
-    (tmp_path / "photos").mkdir()
-    ended = run(
-        f"--config=configs/folder.py:{tmp_path / 'photos'}", *FOLDER,
-        f"--workdir={tmp_path / 'run'}",
-    )
-    one_line(ended, "photos", ".png")
-
-
-def test_a_folder_of_two_images(run, tmp_path):
-    folder = photos(tmp_path / "photos", 2)
-    ended = run(f"--config=configs/folder.py:{folder}", *FOLDER, f"--workdir={tmp_path / 'run'}")
-    assert ended.returncode == 0, ended.stderr
-    assert "no landmarks" in ended.stdout
-    results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert 0 <= results["trained"]["label_free"]["agreement"] <= 1
-    one_line(
-        run(f"--config=configs/folder.py:{folder}", *FOLDER, "--config.pools.size=15",
-            f"--workdir={tmp_path / 'other'}"),
-        "2 training images", "config.pools.size",
-    )
-
-
-def test_odd_images_in_a_folder(run, tmp_path):
-    folder = photos(tmp_path / "photos", 8)
-    Image.new("RGB", (1, 1), "red").save(folder / "pixel.png")
-    (folder / "corrupt.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image at all")
-    (folder / "notes.txt").write_text("not an image")
-    ended = run(f"--config=configs/folder.py:{folder}", *FOLDER, f"--workdir={tmp_path / 'run'}")
-    assert ended.returncode == 0, ended.stderr
-    assert "corrupt.jpg" in ended.stdout and "1 image" in ended.stdout
-    data = json.loads((tmp_path / "run" / "data.json").read_text())
-    assert data["images"] == 9
-    assert [one["name"] for one in data["skipped"]] == ["corrupt.jpg"]
-    one_line(
-        run(f"--config=configs/folder.py:{folder}", *FOLDER,
-            "--config.data.max_bad_fraction=0.05", f"--workdir={tmp_path / 'other'}"),
-        "corrupt.jpg", "max_bad_fraction",
-    )
 
 
 def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
@@ -512,23 +211,6 @@ def test_check_computes_nothing(run, tmp_path):
     assert "in order" in ended.stdout and "examination of the data" in ended.stdout
     assert json.loads((tmp_path / "run" / "check.json").read_text())["worst"] == "ok"
     assert not (tmp_path / "run" / "features.npy").exists()
-
-
-def test_check_says_by_its_status_how_bad_it_is(run, tmp_path):
-    folder = photos(tmp_path / "photos", 8)
-    (folder / "twice.png").write_bytes((folder / "3.png").read_bytes())
-    arguments = (
-        f"--config=configs/folder.py:{folder}", *FOLDER, "--mode=check",
-        f"--workdir={tmp_path / 'run'}",
-    )
-    ended = run(*arguments)
-    assert ended.returncode == 2, ended.stderr
-    assert "1, such as 3.png = twice.png" in ended.stdout
-    for number in range(6):
-        (folder / f"{number}.png").write_bytes(b"x")
-    ended = run(*arguments)
-    assert ended.returncode == 1 and "the data has errors" in ended.stdout
-    assert "0.png: not an image" in ended.stdout and "Traceback" not in ended.stderr
 
 
 def test_real_faces(real_data, real_weights, environment, tmp_path):

@@ -1,0 +1,128 @@
+"""Runs that something stops: nothing is lost, and the end has the same bits."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from program import DEMO, ROOT, one_line, trained
+
+
+def steps_done(workdir):
+    rows = workdir / "metrics.jsonl"
+    return rows.read_text().count("\n") if rows.exists() else 0
+
+
+def kill_when(reached, arguments, environment):
+    """Run, and kill -9 as soon as something is reached."""
+    process = subprocess.Popen(
+        [sys.executable, "run.py", *arguments],
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 300
+    while not reached() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert reached()
+
+
+@pytest.mark.parametrize("moment", ["features", "clusters", "step 2", "step 6", "step 9"])
+def test_killed_at_any_moment_it_ends_with_the_same_bits(
+    run, environment, whole, tmp_path, moment
+):
+    workdir = tmp_path / "run"
+    first = {"features": "features.npy", "clusters": "features.json"}
+
+    def reached():
+        if moment in first:
+            return (workdir / first[moment]).exists()
+        return steps_done(workdir) >= int(moment.split()[1])
+
+    arguments = [*DEMO, f"--workdir={workdir}"]
+    kill_when(reached, arguments, environment)
+    assert not (workdir / "results.json").exists()
+    ended = run(*arguments)
+    assert ended.returncode == 0, ended.stderr
+    expected, found = trained(whole[0]), trained(workdir)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert np.array_equal(found[name], expected[name]), name
+    steps = [json.loads(row)["step"] for row in (workdir / "metrics.jsonl").open()]
+    assert steps == list(range(1, 13))
+
+
+def test_pools_refreshed_in_training_survive_a_kill_too(run, environment, tmp_path):
+    refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
+    ended = run(*refreshing, f"--workdir={tmp_path / 'whole'}")
+    assert ended.returncode == 0, ended.stderr
+    workdir = tmp_path / "killed"
+    killed = [*refreshing, f"--workdir={workdir}"]
+    kill_when(lambda: steps_done(workdir) >= 7, killed, environment)
+    ended = run(*killed)
+    assert ended.returncode == 0, ended.stderr
+    expected, found = trained(tmp_path / "whole"), trained(workdir)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
+    run, environment, whole, tmp_path
+):
+    templates = [*DEMO, "--config.train.objective=part_templates"]
+    shutil.copytree(whole[0], tmp_path / "whole")
+    ended = run(*templates, f"--workdir={tmp_path / 'whole'}")
+    assert ended.returncode == 0, ended.stderr
+    assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
+    results = json.loads((tmp_path / "whole" / "results.json").read_text())
+    before = json.loads((whole[0] / "results.json").read_text())
+    assert results["objective"] == "part_templates" and before["objective"] == "alignment"
+    assert results["clustering"] == before["clustering"]
+    assert results["trained"].keys() == before["trained"].keys()
+    assert results["trained"] != before["trained"]
+    metrics = [json.loads(row) for row in (tmp_path / "whole" / "metrics.jsonl").open()]
+    assert [row["step"] for row in metrics] == list(range(1, 13))
+    assert metrics[0].keys() == {
+        "step", "loss", "positive_share", "background_argmax", "channels_in_use", "seconds",
+    }
+    assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
+    workdir = tmp_path / "killed"
+    killed = [*templates, f"--workdir={workdir}"]
+    kill_when(lambda: steps_done(workdir) >= 6, killed, environment)
+    ended = run(*killed)
+    assert ended.returncode == 0, ended.stderr
+    expected, found = trained(tmp_path / "whole"), trained(workdir)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_a_process_holds_its_folder(run, environment, tmp_path):
+    workdir = tmp_path / "run"
+    first = subprocess.Popen(
+        [sys.executable, "run.py", *DEMO, f"--workdir={workdir}"],
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    try:
+        while not (workdir / "data").exists() and first.poll() is None:
+            time.sleep(0.01)
+        one_line(run(*DEMO, f"--workdir={workdir}"), "in use", str(first.pid))
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(run, whole, tmp_path):
+    """A limit on the size of files stands for the full disk: both fail a write half-way."""
+    import resource
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    workdir = tmp_path / "run"
+    one_line(run(*DEMO, f"--workdir={workdir}", preexec_fn=small_files), "features.npy")
+    ended = run(*DEMO, f"--workdir={workdir}")
+    assert ended.returncode == 0, ended.stderr
+    assert np.array_equal(trained(workdir)["centres"], trained(whole[0])["centres"])

@@ -1,0 +1,110 @@
+"""What the program says of a user's mistakes and of odd folders."""
+
+import json
+
+import pytest
+from PIL import Image
+from program import DEMO, FOLDER, one_line, photos
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ["--config=FILE"]),
+        (["--config=configs/none.py"], ["configs/none.py"]),
+        (
+            [*DEMO, "--config.train.stepz=1"],
+            ["config.train.stepz", "learning_rate, objective, steps"],
+        ),
+        ([*DEMO, "--config.trian.steps=1"], ["config.trian.steps", "pseudo_gt"]),
+        ([*DEMO, "--config.train.steps=many"], ["config.train.steps", "many"]),
+        ([*DEMO, "--config.train.steps=-1"], ["config.train.steps", "-1", "0 to"]),
+        ([*DEMO, "--config.matching.kind=best"], ["config.matching.kind", "best", "mutual"]),
+        ([*DEMO, "--config.backbone.layer=pool9"], ["backbone.layer", "pool9", "pool4"]),
+        ([*DEMO, "--config.parts.count=5000"], ["config.parts.count", "5000"]),
+        ([*DEMO, "--config.pools.size=12"], ["config.pools.size", "12"]),
+        ([*DEMO, "--config.backbone.weights=/no/such.npz"], ["/no/such.npz"]),
+        ([*DEMO, "--config.backbone.weights="], ["vgg16"]),
+        ([*DEMO, "--config.evaluation.protocols=scop"], ["evaluation.protocols", "scop", "scops"]),
+        ([*DEMO, "--config.evaluation.protocols=scops"], ["'scops'", "eyes", "shapes"]),
+        ([*DEMO, "--config.clusters.kind=som"], ["clusters.kind", "som", "vmf, kmeans, nmf"]),
+        ([*DEMO, "--config.clusters.kind=nmf"], ["clusters.kind", "train.steps", "12"]),
+        ([*DEMO, "--mode=fly"], ["mode", "evaluate"]),
+        ([*DEMO, "--mode=evaluate"], ["no layer trained"]),
+        ([*DEMO, "--colour=red"], ["colour"]),
+        ([*DEMO, "extra"], ["extra"]),
+        (["--config=configs/cub.py:sideways"], ["sideways", "cropped"]),
+        (["--config=configs/celeba.py"], ["PARTDISC_DATA"]),
+        (["--config=configs/folder.py"], ["data.root"]),
+        (["--config=configs/folder.py:/no/such/folder", *FOLDER], ["/no/such/folder"]),
+    ],
+)
+def test_a_mistake_is_one_line(run, tmp_path, arguments, words):
+    given = arguments and [*arguments, f"--workdir={tmp_path / 'run'}"]
+    one_line(run(*given), *words)
+
+
+def test_folders_that_are_not_ours_or_not_writable(run, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_text("a photo")
+    one_line(run(*DEMO, f"--workdir={tmp_path / 'photos'}"), "photos", "not empty")
+    (tmp_path / "file").write_text("")
+    one_line(run(*DEMO, f"--workdir={tmp_path / 'file' / 'run'}"), "file")
+
+
+def test_an_empty_folder(run, tmp_path):
+    (tmp_path / "photos").mkdir()
+    ended = run(
+        f"--config=configs/folder.py:{tmp_path / 'photos'}", *FOLDER,
+        f"--workdir={tmp_path / 'run'}",
+    )
+    one_line(ended, "photos", ".png")
+
+
+def test_a_folder_of_two_images(run, tmp_path):
+    folder = photos(tmp_path / "photos", 2)
+    ended = run(f"--config=configs/folder.py:{folder}", *FOLDER, f"--workdir={tmp_path / 'run'}")
+    assert ended.returncode == 0, ended.stderr
+    assert "no landmarks" in ended.stdout
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert 0 <= results["trained"]["label_free"]["agreement"] <= 1
+    one_line(
+        run(f"--config=configs/folder.py:{folder}", *FOLDER, "--config.pools.size=15",
+            f"--workdir={tmp_path / 'other'}"),
+        "2 training images", "config.pools.size",
+    )
+
+
+def test_odd_images_in_a_folder(run, tmp_path):
+    folder = photos(tmp_path / "photos", 8)
+    Image.new("RGB", (1, 1), "red").save(folder / "pixel.png")
+    (folder / "corrupt.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image at all")
+    (folder / "notes.txt").write_text("not an image")
+    ended = run(f"--config=configs/folder.py:{folder}", *FOLDER, f"--workdir={tmp_path / 'run'}")
+    assert ended.returncode == 0, ended.stderr
+    assert "corrupt.jpg" in ended.stdout and "1 image" in ended.stdout
+    data = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert data["images"] == 9
+    assert [one["name"] for one in data["skipped"]] == ["corrupt.jpg"]
+    one_line(
+        run(f"--config=configs/folder.py:{folder}", *FOLDER,
+            "--config.data.max_bad_fraction=0.05", f"--workdir={tmp_path / 'other'}"),
+        "corrupt.jpg", "max_bad_fraction",
+    )
+
+
+def test_check_says_by_its_status_how_bad_it_is(run, tmp_path):
+    folder = photos(tmp_path / "photos", 8)
+    (folder / "twice.png").write_bytes((folder / "3.png").read_bytes())
+    arguments = (
+        f"--config=configs/folder.py:{folder}", *FOLDER, "--mode=check",
+        f"--workdir={tmp_path / 'run'}",
+    )
+    ended = run(*arguments)
+    assert ended.returncode == 2, ended.stderr
+    assert "1, such as 3.png = twice.png" in ended.stdout
+    for number in range(6):
+        (folder / f"{number}.png").write_bytes(b"x")
+    ended = run(*arguments)
+    assert ended.returncode == 1 and "the data has errors" in ended.stdout
+    assert "0.png: not an image" in ended.stdout and "Traceback" not in ended.stderr
