@@ -2,7 +2,7 @@
 
   python run.py --config=configs/demo.py
 
-About 3 minutes on 2 cores. No row of the paper: it shows that training beats its own
+About 4 minutes on 2 cores. No row of the paper: it shows that training beats its own
 clustering start on planted parts.
 """
 
