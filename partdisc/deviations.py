@@ -1,8 +1,8 @@
 """Where the defaults deviate from the paper, in one place; its own settings stay runnable.
 
 `configs/paper.py` runs the paper's settings, Tables 9 and 10 of `configs/tables.py` measure what
-each is worth. Where the paper is silent (number of hypotheses, steps, batch) there is none, and
-2,000 random images, among which it seeks pools, are also all that clusters and training see.
+each is worth. Where the paper is silent (number of hypotheses, steps, batch) nothing is one. The
+2,000 random images among which it seeks pools are here also all that clusters and training see.
 """
 
 from typing import Any, NamedTuple
@@ -31,8 +31,8 @@ DEVIATIONS = (
     Deviation(
         "matches",
         {"matching.kind": "threshold", "matching.threshold": 0.6, "matching.saliency": False},
-        "All pairs of cells above a threshold are mostly pairs of background, which vote for any "
-        "transform; ours are each other's best, and count by how much they stand out.",
+        "All pairs of cells above a threshold are mostly pairs of background, which vote for the "
+        "identity or for any transform; ours are each other's best, and count by how much they stand out.",
     ),
     Deviation(
         "score",
@@ -49,12 +49,12 @@ DEVIATIONS = (
     ),
     Deviation(
         "background", {"pseudo_gt.background": "printed"},
-        "Algorithm 1 lets the background take every cell, which it does on full frames; ours "
-        "is named by saliency.",
+        "Algorithm 1 lets the background take as many cells as it wins, which are nearly all or "
+        "nearly none, by chance; ours is named by saliency.",
     ),
     Deviation(
         "learning rate", {"train.learning_rate": 5e-3, "train.decay_kind": "inverse_time"},
-        "In the number of steps here the paper's moves the part layer very little.",
+        "In as many steps as are taken here the paper's moves the part layer very little.",
     ),
     Deviation(
         "aspect", {"data.max_aspect": 20.0},

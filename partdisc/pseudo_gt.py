@@ -151,8 +151,8 @@ def channel_capacity(parts: int, *, capacity: int, background: str) -> jax.Array
     Args:
       parts: K.
       capacity: cells a part may take (3 in the paper).
-      background: `printed`, as many cells as there are (the paper's, which collapses on full
-        frames); `excluded`, none; `salient`, none that `background_cells` has not named.
+      background: `printed`, as many cells as there are (the paper's, which takes nearly all or
+        nearly none); `excluded`, none; `salient`, none that `background_cells` has not named.
 
     Returns:
       int32 [K + 1].
