@@ -32,7 +32,8 @@ DEVIATIONS = (
         "matches",
         {"matching.kind": "threshold", "matching.threshold": 0.6, "matching.saliency": False},
         "All pairs of cells above a threshold are mostly pairs of background, which vote for the "
-        "identity or for any transform; ours are each other's best, and count by how much they stand out.",
+        "identity or for any transform; ours are each other's best, and count by how much they "
+        "stand out.",
     ),
     Deviation(
         "score",
