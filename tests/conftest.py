@@ -66,10 +66,10 @@ def environment(tmp_path_factory):
 def run(environment):
     """Call run.py; returns the ended process."""
 
-    def call(*arguments, **options):
+    def call(*arguments, timeout=600, **options):
         return subprocess.run(
             [sys.executable, "run.py", *map(str, arguments)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, **options,
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, **options,
         )
 
     return call

@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-from program import DEMO, FOLDER, ROOT, one_line, photos, trained
+from program import DEMO, FOLDER, one_line, photos, trained
 
 
 def test_a_run_leaves_what_it_promises(whole):
@@ -213,18 +211,16 @@ def test_check_computes_nothing(run, tmp_path):
     assert not (tmp_path / "run" / "features.npy").exists()
 
 
-def test_real_faces(real_data, real_weights, environment, tmp_path):
+def test_real_faces(real_data, real_weights, run, tmp_path):
     """A small real run: parts of faces, GoogLeNet's ImageNet weights."""
-    ended = subprocess.run(
-        [
-            sys.executable, "run.py", "--config=configs/celeba.py:subset",
-            f"--workdir={tmp_path / 'run'}", f"--config.backbone.weights={real_weights}",
-            f"--config.data.root={real_data / 'celeba'}", "--config.backbone.name=googlenet",
-            "--config.backbone.layer=inception_4b", "--config.data.train_subset=200",
-            "--config.parts.count=128", "--config.train.steps=40",
-            "--config.evaluation.alignment_images=40",
-        ],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900,
+    ended = run(
+        "--config=configs/celeba.py:subset",
+        f"--workdir={tmp_path / 'run'}", f"--config.backbone.weights={real_weights}",
+        f"--config.data.root={real_data / 'celeba'}", "--config.backbone.name=googlenet",
+        "--config.backbone.layer=inception_4b", "--config.data.train_subset=200",
+        "--config.parts.count=128", "--config.train.steps=40",
+        "--config.evaluation.alignment_images=40",
+        timeout=900,
     )
     assert ended.returncode == 0, ended.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())

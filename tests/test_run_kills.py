@@ -17,24 +17,44 @@ def steps_done(workdir):
     return rows.read_text().count("\n") if rows.exists() else 0
 
 
-def kill_when(reached, arguments, environment):
-    """Run, and kill -9 as soon as something is reached."""
-    process = subprocess.Popen(
-        [sys.executable, "run.py", *arguments],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 300
-    while not reached() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert reached()
+@pytest.fixture
+def start(environment):
+    """Start run.py; returns the process."""
+
+    def call(*arguments):
+        return subprocess.Popen(
+            [sys.executable, "run.py", *arguments],
+            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+
+    return call
+
+
+@pytest.fixture
+def survives(run, start):
+    """Check that a run killed -9 once something is reached ends with the params of another."""
+
+    def check(undisturbed, arguments, workdir, reached):
+        killed = [*arguments, f"--workdir={workdir}"]
+        process = start(*killed)
+        deadline = time.monotonic() + 300
+        while not reached() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert reached() and not (workdir / "results.json").exists()
+        ended = run(*killed)
+        assert ended.returncode == 0, ended.stderr
+        expected, found = trained(undisturbed), trained(workdir)
+        assert found.keys() == expected.keys()
+        for name in expected:
+            assert np.array_equal(found[name], expected[name]), name
+
+    return check
 
 
 @pytest.mark.parametrize("moment", ["features", "clusters", "step 2", "step 6", "step 9"])
-def test_killed_at_any_moment_it_ends_with_the_same_bits(
-    run, environment, whole, tmp_path, moment
-):
+def test_killed_at_any_moment_it_ends_with_the_same_bits(survives, whole, tmp_path, moment):
     workdir = tmp_path / "run"
     first = {"features": "features.npy", "clusters": "features.json"}
 
@@ -43,34 +63,21 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(
             return (workdir / first[moment]).exists()
         return steps_done(workdir) >= int(moment.split()[1])
 
-    arguments = [*DEMO, f"--workdir={workdir}"]
-    kill_when(reached, arguments, environment)
-    assert not (workdir / "results.json").exists()
-    ended = run(*arguments)
-    assert ended.returncode == 0, ended.stderr
-    expected, found = trained(whole[0]), trained(workdir)
-    assert found.keys() == expected.keys()
-    for name in expected:
-        assert np.array_equal(found[name], expected[name]), name
+    survives(whole[0], DEMO, workdir, reached)
     steps = [json.loads(row)["step"] for row in (workdir / "metrics.jsonl").open()]
     assert steps == list(range(1, 13))
 
 
-def test_pools_refreshed_in_training_survive_a_kill_too(run, environment, tmp_path):
+def test_pools_refreshed_in_training_survive_a_kill_too(run, survives, tmp_path):
     refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
     ended = run(*refreshing, f"--workdir={tmp_path / 'whole'}")
     assert ended.returncode == 0, ended.stderr
     workdir = tmp_path / "killed"
-    killed = [*refreshing, f"--workdir={workdir}"]
-    kill_when(lambda: steps_done(workdir) >= 7, killed, environment)
-    ended = run(*killed)
-    assert ended.returncode == 0, ended.stderr
-    expected, found = trained(tmp_path / "whole"), trained(workdir)
-    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    survives(tmp_path / "whole", refreshing, workdir, lambda: steps_done(workdir) >= 7)
 
 
 def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
-    run, environment, whole, tmp_path
+    run, survives, whole, tmp_path
 ):
     templates = [*DEMO, "--config.train.objective=part_templates"]
     shutil.copytree(whole[0], tmp_path / "whole")
@@ -90,20 +97,12 @@ def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
     }
     assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
     workdir = tmp_path / "killed"
-    killed = [*templates, f"--workdir={workdir}"]
-    kill_when(lambda: steps_done(workdir) >= 6, killed, environment)
-    ended = run(*killed)
-    assert ended.returncode == 0, ended.stderr
-    expected, found = trained(tmp_path / "whole"), trained(workdir)
-    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    survives(tmp_path / "whole", templates, workdir, lambda: steps_done(workdir) >= 6)
 
 
-def test_a_process_holds_its_folder(run, environment, tmp_path):
+def test_a_process_holds_its_folder(run, start, tmp_path):
     workdir = tmp_path / "run"
-    first = subprocess.Popen(
-        [sys.executable, "run.py", *DEMO, f"--workdir={workdir}"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
+    first = start(*DEMO, f"--workdir={workdir}")
     try:
         while not (workdir / "data").exists() and first.poll() is None:
             time.sleep(0.01)
