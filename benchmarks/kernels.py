@@ -14,15 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import reference
-from partdisc import matching, pools, pseudo_gt, training
-from partdisc.alignment import align_pairs
 from partdisc.backbones import backbone, load_weights
-from partdisc.cells import normalise
 from partdisc.config import base_config
-from partdisc.features import unit_features
-from partdisc.part_layer import initial_params
+from partdisc.discovery import step
+from partdisc.discovery.features import unit_features
+from partdisc.method import matching, pools, pseudo_gt
+from partdisc.method.alignment import align_pairs
+from partdisc.method.cells import normalise
+from partdisc.method.part_layer import initial_params
+from partdisc.method.warp import warp_weights
 from partdisc.progress import say, table
-from partdisc.warp import warp_weights
 
 GRID = (14, 17)
 CELLS, PARTS, CHANNELS = GRID[0] * GRID[1], 512, 512
@@ -133,7 +134,7 @@ def training_step():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(64, CELLS, CHANNELS)) + 2 * rng.normal(size=(1, CELLS, CHANNELS))
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
-    images = training.Images(
+    images = step.Images(
         jnp.asarray(vectors, jnp.float16), jnp.tile(jnp.array(GRID, jnp.int32), (64, 1)),
         jnp.ones((64, CELLS)), jnp.zeros(CHANNELS),
     )
@@ -142,20 +143,20 @@ def training_step():
     for transform in ("affine", "none"):
         config = base_config()
         config.alignment.transform = transform
-        settings = training.settings_of(config)
+        settings = step.settings_of(config)
         params = initial_params(
             vectors[0, :1].repeat(PARTS, 0) + rng.normal(size=(PARTS, CHANNELS)), vectors[0],
             background="mean",
         )
-        state = training.initial_state(settings, params)
+        state = step.initial_state(settings, params)
 
-        def step(settings=settings, state=state):
+        def one_step(settings=settings, state=state):
             state = jax.tree.map(jnp.copy, state)
-            return training.train_step(
+            return step.train_step(
                 settings, state, images, members, np.arange(4), jax.random.key(0)
             )
 
-        rates.append(1 / seconds(step))
+        rates.append(1 / seconds(one_step))
     return "training step", "steps/s", *rates, "without any transform"
 
 

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.cells import cell_positions
-from partdisc.warp import invert, transform_points
+from partdisc.method.cells import cell_positions
+from partdisc.method.warp import invert, transform_points
 
 
 def loop_ransac(target, source, columns, *, threshold, hypotheses, radius, seed):

@@ -6,22 +6,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from partdisc import evaluate, evaluate_extras, label_free, report, stages, training
-from partdisc.check import check
+from partdisc import report
 from partdisc.config import flatten
 from partdisc.data import Dataset
-from partdisc.diagnose_alignment import check_labelled, diagnose
+from partdisc.discovery import label_free, stages, step
+from partdisc.discovery.check import check
+from partdisc.discovery.features import Features
+from partdisc.discovery.label_free import LabelFree
+from partdisc.discovery.loop import train
+from partdisc.discovery.pools import pools_stage
 from partdisc.errors import WorkdirError
-from partdisc.evaluate_alignment import LabelledPools, alignment_quality, labelled_pools
-from partdisc.evaluate_regression import Predictions, baselines, normalisers
-from partdisc.features import Features
-from partdisc.label_free import LabelFree
 from partdisc.progress import say
-from partdisc.results_table import print_results
-from partdisc.score import score
-from partdisc.similar_pools import pools_stage
+from partdisc.report.diagnosis import check_labelled, diagnose
+from partdisc.scoring import extras, parts
+from partdisc.scoring.alignment import LabelledPools, alignment_quality, labelled_pools
+from partdisc.scoring.landmarks import Predictions, baselines, normalisers
+from partdisc.scoring.other_programs import score
+from partdisc.scoring.results_table import print_results
 from partdisc.tables import Doing, make_table
-from partdisc.train import train
 from partdisc.validation import validate
 from partdisc.workdir import Workdir, write_json, write_lines
 
@@ -104,8 +106,8 @@ class Run(NamedTuple):
     inputs: stages.Inputs
     features: Features
     start: stages.Start
-    settings: training.Settings
-    images: training.Images
+    settings: step.Settings
+    images: step.Images
     pools: np.ndarray
     distances: np.ndarray
     pools_key: str
@@ -122,7 +124,7 @@ def _prepare(
     write_json(workdir.path / "config.json", flatten(config))
     features = stages.features_stage(config, workdir, inputs)
     start = stages.clusters_stage(config, workdir, inputs, features)
-    settings = training.settings_of(config)
+    settings = step.settings_of(config)
     images = stages.device_images(features, inputs.dataset.splits["train"], start.offset)
     pools, distances, key = pools_stage(config, workdir, start, settings, images)
     return Run(
@@ -175,7 +177,7 @@ def _evaluate(workdir: Workdir, run: Run) -> Evaluated:
     """Evaluate, and write results."""
     dataset, config = run.inputs.dataset, run.config
     results: dict[str, Any] = {
-        "protocol": evaluate.protocol(config),
+        "protocol": parts.protocol(config),
         "data": dataset.name,
         "n_train": len(dataset.splits["train"]),
         "backbone": f"{run.inputs.backbone.name} {run.inputs.backbone.layer}",
@@ -219,7 +221,7 @@ def _evaluate(workdir: Workdir, run: Run) -> Evaluated:
 def _show(workdir: Workdir, run: Run, done: Evaluated) -> None:
     """Write detections and pictures, and print the results."""
     config, results = run.config, done.results
-    rows = evaluate.detection_rows(
+    rows = parts.detection_rows(
         config, run.inputs, done.shown, done.found, results["channels"]
     )
     write_lines(workdir.path / "detections.jsonl", rows)
@@ -234,7 +236,7 @@ def _show(workdir: Workdir, run: Run, done: Evaluated) -> None:
 
 
 def _predict(run: Run, params: Any, indices: np.ndarray) -> Predictions:
-    return evaluate.predict(
+    return parts.predict(
         run.config, run.inputs, run.features, indices, run.settings.layer, params,
         run.start.offset,
     )
@@ -244,8 +246,8 @@ def _score_labelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFree
     """Return a layer's figures, its predictions on the test images, a channel a landmark."""
     fit = _predict(run, params, run.inputs.dataset.splits["fit"])
     test = _predict(run, params, shown)
-    figures, channels = evaluate.score(run.config, run.inputs, fit, test)
-    figures["extras"] = evaluate_extras.measure(
+    figures, channels = parts.score(run.config, run.inputs, fit, test)
+    figures["extras"] = extras.measure(
         run.config, run.inputs, run.features, run.settings.layer, params, run.start.offset,
         fit, test,
     )

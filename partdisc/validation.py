@@ -4,26 +4,24 @@ import math
 
 import ml_collections
 
-from partdisc import (
-    alignment,
-    clusters,
-    data,
-    errors,
-    evaluation,
-    matching,
-    optimizer,
-    part_layer,
-    pools,
-    pseudo_gt,
-    training,
-    transforms,
-)
+from partdisc import data, errors, evaluation
 from partdisc.config import (
     base_config,
     detection_protocols,
     extras_wanted,
     flatten,
     regression_protocols,
+)
+from partdisc.discovery import step
+from partdisc.method import (
+    alignment,
+    clusters,
+    matching,
+    optimizer,
+    part_layer,
+    pools,
+    pseudo_gt,
+    transforms,
 )
 
 # Allowed values: a tuple of names, or (smallest, largest) as a list.
@@ -38,7 +36,7 @@ _CHOICES = {
     "alignment.transform": tuple(transforms.FAMILIES),
     "alignment.scoring": alignment.SCORINGS,
     "pseudo_gt.background": pseudo_gt.BACKGROUNDS,
-    "train.objective": tuple(training.OBJECTIVES),
+    "train.objective": tuple(step.OBJECTIVES),
     "train.decay_kind": optimizer.DECAYS,
     "evaluation.channel_selection": ("fit", "test"),
 }

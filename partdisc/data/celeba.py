@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partdisc import errors, images
-from partdisc.data import record
+from partdisc import errors
+from partdisc.data import images, record
 
 NAMES = ("left eye", "right eye", "nose", "left mouth", "right mouth")
 EYES = (0, 1)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from partdisc import images
-from partdisc.data import record
+from partdisc.data import images, record
 
 if TYPE_CHECKING:
     from partdisc.data import builder

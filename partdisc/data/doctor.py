@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from partdisc import errors, images
-from partdisc.data import readers, record
+from partdisc import errors
+from partdisc.data import images, readers, record
 from partdisc.data.preparation import check_usable
 
 Progress = Callable[[Iterable, int, str], Iterable]

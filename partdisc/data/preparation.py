@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from partdisc import errors, images
-from partdisc.data import record
+from partdisc import errors
+from partdisc.data import images, record
 
 # An image longer than this, over its short side, is a strip and shows no object.
 MAX_ASPECT = 20

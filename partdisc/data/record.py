@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from partdisc import errors, images
+from partdisc import errors
+from partdisc.data import images
 
 SPLITS = ("train", "fit", "test")
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from partdisc import figures, stages, training
-from partdisc.features import Features
+from partdisc.discovery import stages, step
+from partdisc.discovery.features import Features
+from partdisc.discovery.loop import read_metrics
+from partdisc.report import figures
 from partdisc.report.pairs import show_pair
 from partdisc.report.parts import (
     ground_truth,
@@ -18,7 +20,6 @@ from partdisc.report.parts import (
     strongest_patches,
     working_image,
 )
-from partdisc.train import read_metrics
 from partdisc.workdir import Workdir
 
 # Members of a pool: as many as a page is wide.
@@ -36,9 +37,9 @@ def write_report(
     inputs: stages.Inputs,
     features: Features,
     start: stages.Start,
-    settings: training.Settings,
+    settings: step.Settings,
     params: Any,
-    train_images: training.Images,
+    train_images: step.Images,
     pools: np.ndarray,
     distances: np.ndarray,
     channels: np.ndarray,

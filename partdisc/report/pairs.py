@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc import stages, training
-from partdisc.alignment import squared_residuals
-from partdisc.detection import cells_to_pixels
+from partdisc.discovery import stages, step
+from partdisc.method.alignment import squared_residuals
+from partdisc.method.detection import cells_to_pixels
 from partdisc.report.parts import unpacked
 
 
@@ -36,9 +36,9 @@ class Pair(NamedTuple):
 def show_pair(
     config: Any,
     inputs: stages.Inputs,
-    settings: training.Settings,
+    settings: step.Settings,
     params: Any,
-    shown: training.Images,
+    shown: step.Images,
     row: int,
     pool: np.ndarray,
     neighbour: int | None = None,
@@ -82,9 +82,9 @@ def show_pair(
 def _supervise(settings, params, shown, row, pool, key):
     """Return the supervision of a target, and the squared residuals [J, M, 2] of the matches
     under the transform and under none, both as batches of one."""
-    batch = training.gather(shown, jnp.concatenate([row[None], pool])[None])
-    probs = training.forward(settings, params, batch)
-    supervision = training.supervise(key, settings, batch, probs)
+    batch = step.gather(shown, jnp.concatenate([row[None], pool])[None])
+    probs = step.forward(settings, params, batch)
+    supervision = step.supervise(key, settings, batch, probs)
 
     def residuals(transform, matches):
         return squared_residuals(jnp.stack([transform, jnp.eye(3)]), matches)

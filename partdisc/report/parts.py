@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from partdisc import evaluate, images, stages, training
-from partdisc.features import Features
-from partdisc.part_layer import Layer, packed_probabilities
+from partdisc.data import images
+from partdisc.discovery import stages, step
+from partdisc.discovery.features import Features
+from partdisc.method.part_layer import Layer, packed_probabilities
+from partdisc.scoring import parts
 
 # Patches of a part in the gallery: as many as a page is wide.
 PATCHES = 8
@@ -63,13 +65,13 @@ def strongest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each channel's strongest detection in each image.
 
-    Arguments are those of `evaluate.predict`, and channels [K].
+    Arguments are those of `parts.predict`, and channels [K].
 
     Returns:
       points [n, K, 2], (y, x) in pixels of the working images, NaN where there is none,
       and scores [n, K], -inf there.
     """
-    found = evaluate.predict(config, inputs, features, indices, layer, params, offset)
+    found = parts.predict(config, inputs, features, indices, layer, params, offset)
     points = images.to_working(found.peak[:, channels], inputs.geometry.take(indices))
     return points, found.scores[:, channels, 0]
 
@@ -87,7 +89,7 @@ def part_maps(
     inputs: stages.Inputs,
     features: Features,
     indices: np.ndarray,
-    settings: training.Settings,
+    settings: step.Settings,
     params: Any,
     offset: np.ndarray,
     channels: np.ndarray,

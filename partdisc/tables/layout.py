@@ -5,7 +5,7 @@ import io
 import math
 from typing import Any
 
-from partdisc.results_table import described
+from partdisc.scoring.results_table import described
 from partdisc.tables import formats
 from partdisc.tables.cells import (
     Column,

@@ -1,0 +1,177 @@
+"""The feature cache: unit backbone features of every image, computed once (section 3.1)."""
+
+import concurrent.futures
+import contextlib
+import functools
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from partdisc.backbones import Backbone, Preprocessing, Weights, preprocess
+from partdisc.data import images
+from partdisc.method.cells import normalise
+from partdisc.progress import Progress
+from partdisc.workdir import naming, read_json, write_json
+
+# Images between two marks of how far the cache has come.
+BLOCK = 128
+# A map's float16 vectors are unit vectors: the error of a cosine is below 1e-3.
+DTYPE = np.float16
+
+
+class Features(NamedTuple):
+    """Cached features of some images.
+
+    Attributes:
+      features: float16 [N, P, C], unit vectors, zero on cells that do not exist.
+      grids: int32 [N, 2], rows and columns.
+      rows: dict, image index of the data set -> row here.
+      step: cells here to a stride of the network: 1, or 2 where those halfway are here too.
+    """
+
+    features: np.ndarray
+    grids: np.ndarray
+    rows: dict[int, int]
+    step: int
+
+    def take_fine(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return all features [n, P, C] and grids [n, 2] of images, for detection."""
+        rows = np.array([self.rows[int(i)] for i in indices], int)
+        return self.features[rows], self.grids[rows]
+
+    def take(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return features [n, P, C] and grids [n, 2] of images, a cell a stride."""
+        if self.step == 1:
+            return self.take_fine(indices)
+        rows = np.array([self.rows[int(i)] for i in indices], int)
+        coarse = -(-self.grids // self.step)
+        cells = int(np.max(coarse.prod(axis=1), initial=1))
+        taken = np.zeros((len(rows), cells, self.features.shape[-1]), DTYPE)
+        for place, row in zip(taken, rows, strict=True):  # one by one: the whole may be large
+            fine = self.features[row, : self.grids[row].prod()].reshape(*self.grids[row], -1)
+            place[: coarse[row].prod()] = fine[:: self.step, :: self.step].reshape(
+                -1, fine.shape[-1]
+            )
+        return taken, coarse[rows]
+
+
+@functools.partial(jax.jit, static_argnames=("backbone", "preprocessing", "half_stride"))
+def unit_features(
+    params: Any,
+    batch: jax.Array,
+    *,
+    backbone: Backbone,
+    preprocessing: Preprocessing,
+    half_stride: bool,
+) -> jax.Array:
+    """Return unit features [B, rows * columns, C] of uint8 images [B, h, w, 3]."""
+    maps = backbone.apply(params, preprocess(batch, preprocessing), half_stride=half_stride)
+    return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1]))
+
+
+def _batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    """Cut positions, sorted by image size, into batches of one size each."""
+    start = 0
+    while start < len(order):
+        same = np.all(sizes[order[start : start + batch]] == sizes[order[start]], axis=1)
+        stop = start + (len(same) if same.all() else int(np.argmin(same)))
+        yield order[start:stop]
+        start = stop
+
+
+def _take_up(
+    path: pathlib.Path, mark: pathlib.Path, key: str, shape: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    """Open the cache for writing, and say how many images an earlier run has put into it."""
+    state = read_json(mark)
+    if state and state.get("key") == key:
+        with contextlib.suppress(OSError, ValueError):
+            size = path.stat().st_size
+            store = np.lib.format.open_memmap(path, "r+")
+            # A file that was cut short would have been filled up with zeros by opening it.
+            whole = size == store.offset + store.nbytes
+            if whole and (store.shape, store.dtype) == (shape, DTYPE):
+                return store, int(state["done"])
+    mark.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        store = np.lib.format.open_memmap(path, "w+", DTYPE, shape)
+        # Claimed at once: a disk that fills up later would kill a mapped write.
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return store, 0
+
+
+def cache_features(
+    path: pathlib.Path,
+    key: str,
+    dataset: Any,
+    indices: np.ndarray,
+    geometry: images.Geometry,
+    backbone: Backbone,
+    weights: Weights,
+    *,
+    batch: int,
+    half_stride: bool,
+) -> Features:
+    """Compute the features of images, or take up where an earlier run stopped.
+
+    Args:
+      path: the cache file; how far it has come lies beside it.
+      key: what the features depend on; another key starts afresh.
+      dataset: has `image(i) -> uint8 [H, W, 3]`.
+      indices: int [n], the images wanted, increasing.
+      geometry: of all images of the data set.
+      backbone: the network.
+      weights: its weights.
+      batch: images per pass.
+      half_stride: whether to keep the cells halfway between as well.
+
+    Returns:
+      The features, memory-mapped.
+    """
+    sizes = np.asarray(geometry.working)[indices]
+    grids = (sizes // backbone.stride).astype(np.int32)
+    if half_stride:
+        grids = 2 * grids - 1
+    shape = (len(indices), int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
+    order = np.lexsort((np.arange(len(indices)), sizes[:, 1], sizes[:, 0]))
+    mark = path.with_suffix(".json")
+    store, done = _take_up(path, mark, key, shape)
+
+    def read(position: int) -> np.ndarray:
+        index = int(indices[position])
+        return images.prepare(dataset.image(index), geometry.take(index))
+
+    groups = list(_batches(order[done:], sizes, batch))
+    marked = done
+    with (
+        concurrent.futures.ThreadPoolExecutor(4) as readers,
+        Progress("features", total=len(indices), unit="images", start=done) as shown,
+    ):
+        # Two batches are read ahead of the one that the network works on.
+        waiting = [readers.map(read, group) for group in groups[:2]]
+        for number, group in enumerate(groups):
+            waiting.extend(readers.map(read, group) for group in groups[number + 2 : number + 3])
+            pixels = np.stack(list(waiting.pop(0)))
+            # A short batch is filled up, so that each image size is compiled once.
+            fill = batch - len(group)
+            pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
+            computed = unit_features(
+                weights.params, pixels, backbone=backbone,
+                preprocessing=weights.preprocessing, half_stride=half_stride,
+            )
+            store[group, : computed.shape[1]] = np.asarray(computed[: len(group)], DTYPE)
+            done += len(group)
+            shown.advance(len(group))
+            if done - marked >= BLOCK or done == len(indices):
+                store.flush()
+                write_json(mark, {"key": key, "done": done})
+                marked = done
+    rows = {int(index): row for row, index in enumerate(indices)}
+    step = 2 if half_stride else 1
+    return Features(np.load(path, mmap_mode="r"), grids, rows, step)

@@ -1,0 +1,102 @@
+"""Align whole pools outside of training: to choose neighbours, and to measure alignment."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.discovery.step import Images, Settings
+from partdisc.method import matching
+from partdisc.method.alignment import align_pairs
+from partdisc.method.cells import normalise
+from partdisc.method.part_layer import Layer, packed_probabilities
+from partdisc.progress import Progress
+
+# Images of one pass of the part layer.
+CHUNK = 16
+
+
+class PoolAlignment(NamedTuple):
+    """How the pools of n targets lie on them.
+
+    Attributes:
+      transforms: [n, J, 3, 3], neighbour cells to target cells.
+      scores: [n, J], of the transforms, as shares of the weight of all matches.
+      support: [n, J], the weight of the matches that the transforms explain: unlike its
+        share it is small where there are few matches.
+      inliers: [n, J], matches within the radius.
+      matches: [n, J].
+    """
+
+    transforms: np.ndarray
+    scores: np.ndarray
+    support: np.ndarray
+    inliers: np.ndarray
+    matches: np.ndarray
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def unit_maps(layer: Layer, params: Any, images: Images) -> jax.Array:
+    """Return the normalised maps [N, P, K + 1] of N images that matching compares.
+
+    Not in halves: which cells are each other's nearest hangs on their last digits.
+    """
+
+    def one(image):
+        probs = packed_probabilities(layer, params, *image, images.offset)
+        return normalise(matching.peak_normalise(probs))
+
+    return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _align(settings, maps, images, target, members, base_key):
+    alignment, matches = align_pairs(
+        jax.random.fold_in(base_key, target), maps[target][None], maps[members][None],
+        images.saliency[target][None], images.saliency[members][None],
+        images.grids[target][None], images.grids[members][None],
+        matching=dict(settings.matching), alignment=dict(settings.alignment),
+    )
+    support = alignment.score * jnp.sum(matches.weight, axis=-1)
+    found = PoolAlignment(
+        alignment.transform, alignment.score, support, alignment.inliers, matches.count
+    )
+    return jax.tree.map(lambda array: array[0], found)
+
+
+def align_pools(
+    settings: Settings,
+    maps: jax.Array,
+    images: Images,
+    targets: np.ndarray,
+    members: np.ndarray,
+    *,
+    seed: int,
+    label: str,
+) -> PoolAlignment:
+    """Align the pools of some images as training does.
+
+    Args:
+      settings: static settings of training.
+      maps: [N, P, K + 1], `unit_maps` of the images.
+      images: N images on the device.
+      targets: int [n], rows of `images`.
+      members: int [n, J], the pool of each target.
+      seed: of the hypotheses.
+      label: of the progress shown.
+
+    Returns:
+      The alignment of each pool; it depends on the target and its pool alone.
+    """
+    base_key = jax.random.key(seed)
+    found = []
+    with Progress(label, total=len(targets), unit="images") as progress:
+        for target, pool in zip(targets, members, strict=True):
+            one = _align(
+                settings, maps, images, jnp.int32(target), jnp.asarray(pool, jnp.int32), base_key
+            )
+            found.append(jax.tree.map(np.asarray, one))
+            progress.advance(1)
+    return PoolAlignment(*(np.stack(arrays) for arrays in zip(*found, strict=True)))

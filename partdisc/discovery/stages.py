@@ -1,0 +1,263 @@
+"""The first stages: data, features, clusters; each kept in the work directory."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.backbones import Backbone, Weights, backbone, load_weights
+from partdisc.config import regression_protocols
+from partdisc.data import Dataset, images, open_dataset
+from partdisc.discovery.features import Features, cache_features
+from partdisc.discovery.step import Images
+from partdisc.errors import ConfigError, DataError
+from partdisc.evaluation import PROTOCOLS
+from partdisc.method import clusters, factors, kmeans, matching
+from partdisc.method.cells import centred, normalise
+from partdisc.method.part_layer import initial_params
+from partdisc.progress import Progress, say, track
+from partdisc.workdir import Workdir, digest, write_json
+
+# Images of one pass of a small kernel over cached features.
+CHUNK = 64
+# Vectors that place the background, or the scale of the factors, among the features.
+BACKGROUND_VECTORS = 20_000
+
+
+class Inputs(NamedTuple):
+    """What a run works on.
+
+    Attributes:
+      dataset: the images and their annotation.
+      backbone: the network.
+      weights: its weights; None where only the predictions of others are scored.
+      geometry: how each image becomes the network's input.
+      key: names all that the features depend on.
+    """
+
+    dataset: Dataset
+    backbone: Backbone
+    weights: Weights | None
+    geometry: images.Geometry
+    key: str
+
+
+class Start(NamedTuple):
+    """The untrained part layer: the paper's *Clustering*, or one of the baselines like it.
+
+    Attributes:
+      params: of the part layer.
+      offset: [C], subtracted from every feature.
+      key: names all that it depends on.
+    """
+
+    params: dict[str, Any]
+    offset: np.ndarray
+    key: str
+
+
+def prepared_data(config: Any, workdir: Workdir) -> Dataset:
+    """Open the data set, preparing it where that has not been done, and say nothing else.
+
+    Raises:
+      errors.PartdiscError: a file is absent or unusable.
+    """
+    return open_dataset(
+        config.data,
+        workdir.path / "data",
+        seed=config.seed,
+        progress=lambda records, total, label: track(records, label, total=total, unit="images"),
+    )
+
+
+def open_data(config: Any, workdir: Workdir) -> Inputs:
+    """Open the data set alone, and say what was found.
+
+    Returns:
+      The inputs, without weights and key.
+
+    Raises:
+      errors.PartdiscError: a file is absent or unusable, or a split is empty.
+    """
+    network = backbone(config.backbone.name, config.backbone.layer)
+    dataset = prepared_data(config, workdir)
+    geometry = images.geometry(
+        dataset.sizes, dataset.crops, config.data.short_side, network.stride,
+        config.data.max_aspect,
+    )
+    _describe(dataset)
+    _check_splits(config, dataset)
+    _check_protocols(config, dataset)
+    return Inputs(dataset, network, None, geometry, "")
+
+
+def open_inputs(config: Any, workdir: Workdir) -> Inputs:
+    """Open the data set and the weights, and say what was found.
+
+    Raises:
+      errors.PartdiscError: a file is absent or unusable, or there are too few images.
+    """
+    inputs = open_data(config, workdir)
+    dataset, network, geometry = inputs.dataset, inputs.backbone, inputs.geometry
+    weights = load_weights(network, config.backbone.weights, seed=config.seed)
+    say(
+        f"backbone: {network.name} {network.layer}, {network.channels} channels, stride "
+        f"{network.stride}, receptive field {network.receptive_field} pixels; {weights.origin}"
+    )
+    _check_enough(config, dataset, geometry, network)
+    key = digest(
+        dataset.fingerprint, weights.digest, weights.preprocessing, network.name, network.layer,
+        geometry.working,
+    )
+    write_json(
+        workdir.path / "data.json",
+        {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "images": len(dataset),
+            "splits": {name: len(index) for name, index in dataset.splits.items()},
+            "landmarks": dataset.landmark_names,
+            "skipped": [problem._asdict() for problem in dataset.problems],
+            "weights": weights.origin,
+        },
+    )
+    return inputs._replace(weights=weights, key=key)
+
+
+def _check_protocols(config: Any, dataset: Dataset) -> None:
+    """Refuse regression protocols for which a labelled data set lacks eyes or boxes."""
+    if not dataset.landmark_names:
+        return
+    has = {"sizes": True, "eyes": dataset.eyes is not None,
+           "boxes": bool(np.isfinite(dataset.boxes).all(axis=-1).any())}
+    for name in regression_protocols(config):
+        for need in PROTOCOLS[name].needs:
+            if not has[need]:
+                raise ConfigError(
+                    f"config.evaluation.protocols names '{name}', which needs {need}, but "
+                    f"'{dataset.name}' has none"
+                )
+
+
+def _describe(dataset: Dataset) -> None:
+    counts = ", ".join(f"{len(index)} {name}" for name, index in dataset.splits.items())
+    say(f"data: {dataset.name}, {len(dataset)} images ({counts})")
+    for note in dataset.notes:
+        say(f"  {note}")
+    for problem in dataset.problems[:10]:
+        say(f"  skipped {problem.name}: {problem.reason}")
+    if len(dataset.problems) > 10:
+        say(f"  and {len(dataset.problems) - 10} more, listed in data.json")
+    if dataset.problems:
+        say(f"  {len(dataset.problems)} images skipped in all")
+
+
+def _check_splits(config: Any, dataset: Dataset) -> None:
+    """Refuse a labelled set with nothing to fit or to test on."""
+    for split in ("fit", "test") if dataset.landmark_names else ():
+        index = dataset.splits[split]
+        if len(index) and np.isfinite(dataset.points[index]).any():
+            continue
+        fault = f"shows no part, or none just once, in {len(index)}" if len(index) else "has no"
+        lists = f": {', '.join(map(str, dataset.sources))}" if dataset.sources else ""
+        raise DataError(
+            f"data: the split '{split}' of {dataset.name} {fault} images here{lists} "
+            f"(config.data.splits is '{config.data.splits}')"
+        )
+
+
+def _check_enough(
+    config: Any, dataset: Dataset, geometry: images.Geometry, network: Backbone
+) -> None:
+    """Refuse too few training images before any work starts."""
+    train = dataset.splits["train"]
+    if len(train) <= config.pools.size:
+        raise DataError(
+            f"{len(train)} training images, but config.pools.size is {config.pools.size}: an "
+            f"image needs that many others; add images or set it to {max(len(train) - 1, 1)} "
+            "or less" if len(train) > 1 else
+            f"{len(train)} training images: parts are found by comparing images, at least 2"
+        )
+    cells = (geometry.working[train] // network.stride).prod(axis=1)
+    vectors = int(np.minimum(cells, config.clusters.cells_per_image).sum())
+    if vectors < 2 * config.parts.count:
+        raise ConfigError(
+            f"config.parts.count is {config.parts.count}, but {len(train)} training images give "
+            f"{vectors} feature vectors to cluster and a part needs 2; set it to at most "
+            f"{vectors // 2}, or raise config.clusters.cells_per_image "
+            f"({config.clusters.cells_per_image} of {int(cells.max())} cells)"
+        )
+
+
+def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
+    """Compute the features of all images, or reuse them."""
+    return cache_features(
+        workdir.path / "features.npy",
+        digest(inputs.key, config.detection.half_stride),
+        inputs.dataset,
+        np.arange(len(inputs.dataset)),
+        inputs.geometry,
+        inputs.backbone,
+        inputs.weights,
+        batch=config.backbone.batch,
+        half_stride=config.detection.half_stride,
+    )
+
+
+def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Features) -> Start:
+    """Cluster the training features and build the untrained part layer, or reuse it."""
+    key = digest(inputs.key, config.seed, config.parts, config.clusters, config.backbone.center)
+    saved = workdir.load("clusters.npz", key)
+    if saved is None:
+        saved = _cluster(config, inputs.dataset.splits["train"], features)
+        workdir.save("clusters.npz", key, **saved)
+    params = {name: jnp.asarray(value) for name, value in saved.items() if name != "offset"}
+    return Start(params, saved["offset"], key)
+
+
+def _cluster(config: Any, train: np.ndarray, features: Features) -> dict[str, np.ndarray]:
+    options = config.clusters
+    train_features, grids = features.take(train)
+    image, cell = clusters.sample_cells(
+        grids, per_image=options.cells_per_image, border=options.border, seed=config.seed
+    )
+    vectors = train_features[image, cell].astype(np.float32)
+    offset = vectors.mean(axis=0) if config.backbone.center else np.zeros_like(vectors[0])
+    vectors = np.asarray(jax.jit(centred)(vectors, offset))
+    rng = np.random.default_rng(config.seed)
+    sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]
+    params = _untrained(config, vectors, sample)
+    return {name: np.asarray(value) for name, value in params.items()} | {"offset": offset}
+
+
+def _untrained(config: Any, vectors: np.ndarray, sample: np.ndarray) -> dict[str, Any]:
+    """Cluster the vectors as `config.clusters.kind` says; return the params of its layer."""
+    kind, parts, options = config.clusters.kind, config.parts, config.clusters
+    with Progress("clusters", total=options.iterations, unit="steps") as progress:
+        measure = "log likelihood" if kind == "vmf" else "mean squared distance"
+        fit = {
+            "parts": parts.count,
+            "iterations": options.iterations,
+            "tolerance": options.tolerance,
+            "seeding_vectors": options.seeding_vectors,
+            "seed": config.seed,
+            "after_step": lambda _, value: progress.advance(1, f"{measure} {value:.3f}"),
+        }
+        if kind == "nmf":
+            return factors.initial_params(factors.fit_basis(vectors, **fit), sample)
+        if kind == "kmeans":
+            centres = normalise(kmeans.fit_centres(vectors, **fit))
+        else:
+            centres = clusters.fit_mixture(vectors, kappa=parts.kappa, **fit).centres
+    return initial_params(np.asarray(centres), sample, background=parts.background)
+
+
+def device_images(features: Features, indices: np.ndarray, offset: np.ndarray) -> Images:
+    """Put images on the device for training, each cell with its saliency."""
+    taken, grids = features.take(indices)
+    taken, grids = jnp.asarray(taken), jnp.asarray(grids)
+    offset = jnp.asarray(offset)
+    one = jax.jit(lambda packed, grid: matching.saliency(centred(packed, offset), grid))
+    saliency = jax.lax.map(lambda image: one(*image), (taken, grids), batch_size=CHUNK)
+    return Images(taken, grids, saliency, offset)

@@ -1,0 +1,215 @@
+"""Align a neighbour with its target: hypotheses scored by inliers (section 3.2.2)."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from partdisc.method.matching import Matches, find_matches, match_cosines
+from partdisc.method.transforms import FAMILIES, is_plausible, least_squares, solve
+
+SCORINGS = ("count", "truncated")
+
+
+class Alignment(NamedTuple):
+    """How a neighbour lies on its target.
+
+    Attributes:
+      transform: [3, 3], neighbour cells to target cells.
+      score: [], of the transform, as a share of the weight of all matches.
+      inliers: [], matches within the radius.
+    """
+
+    transform: jax.Array
+    score: jax.Array
+    inliers: jax.Array
+
+
+def draw_matches(key: jax.Array, weight: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Draw indices of matches in proportion to their weights [M], by the inverse CDF."""
+    cumulative = jnp.cumsum(weight)
+    level = jax.random.uniform(key, shape, weight.dtype) * cumulative[-1]
+    index = jnp.searchsorted(cumulative, level, side="right")
+    # The sums are rounded one by one, so that a match of weight 0 can seem to add to them
+    # and a draw can fall past the last: the last match with a weight up to there is meant.
+    slot = jnp.arange(weight.shape[0])
+    weighted = jax.lax.cummax(jnp.where(weight > 0, slot, 0))
+    return weighted[jnp.minimum(index, weight.shape[0] - 1)]
+
+
+def squared_residuals(transforms: jax.Array, matches: Matches) -> jax.Array:
+    """Return how far each transform leaves each match apart.
+
+    Args:
+      transforms: [T, 3, 3].
+      matches: M matches.
+
+    Returns:
+      [M, T] squared distances in target cells; huge where the neighbour's cell falls behind
+      a homography.
+    """
+    y, x = matches.source[:, 0, None], matches.source[:, 1, None]
+    t = transforms.reshape(-1, 9).T[:, None]
+    depth = t[6] * y + t[7] * x + t[8]
+    ahead = depth > 1e-6
+    scale = 1.0 / jnp.where(ahead, depth, 1.0)
+    error_y = (t[0] * y + t[1] * x + t[2]) * scale - matches.target[:, 0, None]
+    error_x = (t[3] * y + t[4] * x + t[5]) * scale - matches.target[:, 1, None]
+    return jnp.where(ahead, error_y**2 + error_x**2, 1e12)
+
+
+def score_transforms(
+    transforms: jax.Array, matches: Matches, *, scoring: str, radius: float
+) -> jax.Array:
+    """Score transforms by the matches they explain.
+
+    Args:
+      transforms: [T, 3, 3].
+      matches: M matches.
+      scoring: `count` adds the weights of the matches within the radius (the paper's
+        inliers); `truncated` counts a match the less the further off it is, in
+        proportion to 1 - (distance / radius)^2, so that of the transforms with the same
+        inliers the one in their middle wins.
+      radius: in target cells, inclusive.
+
+    Returns:
+      [T].
+    """
+    closeness = 1.0 - squared_residuals(transforms, matches) / radius**2
+    if scoring == "count":
+        closeness = (closeness >= 0).astype(closeness.dtype)
+    return jnp.sum(jnp.maximum(closeness, 0.0) * matches.weight[:, None], axis=0)
+
+
+def align(
+    key: jax.Array,
+    matches: Matches,
+    source_grid: jax.Array,
+    *,
+    family: str,
+    hypotheses: int,
+    scoring: str,
+    radius: float,
+    max_area_change: float,
+    max_stretch: float,
+    max_rotation: float,
+    polish: int,
+) -> Alignment:
+    """Find the transform that most of the matches agree on, RANSAC in one parallel step.
+
+    Every hypothesis is solved from a random minimal set of matches, drawn by weight;
+    degenerate and implausible ones are rejected, and the identity always competes.
+
+    Args:
+      key: random key.
+      matches: M matches.
+      source_grid: int [2], the neighbour's rows and columns.
+      family: one of `transforms.FAMILIES`.
+      hypotheses: T.
+      scoring: see `score_transforms`.
+      radius: of an inlier, in target cells.
+      max_area_change: see `transforms.is_plausible`.
+      max_stretch: likewise.
+      max_rotation: likewise, in degrees.
+      polish: rounds of least squares on the inliers of the best hypothesis, each kept
+        only if it scores no lower (not in the paper).
+
+    Returns:
+      The best alignment; the identity where there are no matches.
+    """
+    plausible = functools.partial(
+        is_plausible, grid=source_grid, max_area_change=max_area_change,
+        max_stretch=max_stretch, max_rotation=max_rotation,
+    )
+    identity = jnp.eye(3, dtype=jnp.float32)
+    candidates = identity[None]
+    if FAMILIES[family]:
+        chosen = draw_matches(key, matches.weight, (hypotheses, FAMILIES[family]))
+        transforms, determined = jax.vmap(lambda s, t: solve(s, t, family=family))(
+            matches.source[chosen], matches.target[chosen]
+        )
+        usable = determined & jax.vmap(plausible)(transforms) & (jnp.sum(matches.weight) > 0)
+        transforms = jnp.where(usable[:, None, None], transforms, identity[None])
+        candidates = jnp.concatenate([candidates, transforms])
+
+    score = functools.partial(score_transforms, matches=matches, scoring=scoring, radius=radius)
+
+    def inliers_of(transform):
+        within = squared_residuals(transform[None], matches)[:, 0] <= radius**2
+        return within & (matches.weight > 0)
+
+    scores = score(candidates)
+    best = jnp.argmax(scores)
+    transform, best_score = candidates[best], scores[best]
+    for _ in range(polish if FAMILIES[family] else 0):
+        weight = jnp.where(inliers_of(transform), matches.weight, 0.0)
+        polished, determined = least_squares(
+            matches.source, matches.target, weight, family=family
+        )
+        new_score = score(polished[None])[0]
+        better = determined & plausible(polished) & (new_score >= best_score)
+        transform = jnp.where(better, polished, transform)
+        best_score = jnp.where(better, new_score, best_score)
+    total = jnp.sum(matches.weight)
+    return Alignment(
+        transform=transform,
+        score=best_score / jnp.where(total > 0, total, 1.0),
+        inliers=jnp.sum(inliers_of(transform)),
+    )
+
+
+def is_identity(transform: jax.Array) -> jax.Array:
+    """Return whether a transform [..., 3, 3] is the identity within 1e-6."""
+    identity = jnp.broadcast_to(jnp.eye(3, dtype=transform.dtype), transform.shape)
+    return jnp.all(jnp.abs(transform - identity) < 1e-6, axis=(-2, -1))
+
+
+def align_pairs(
+    key: jax.Array,
+    target_maps: jax.Array,
+    source_maps: jax.Array,
+    target_saliency: jax.Array,
+    source_saliency: jax.Array,
+    target_grids: jax.Array,
+    source_grids: jax.Array,
+    *,
+    matching: dict[str, Any],
+    alignment: dict[str, Any],
+) -> tuple[Alignment, Matches]:
+    """Align each neighbour with its target.
+
+    Args:
+      key: random key.
+      target_maps: [B, P, D] unit vectors of the cells.
+      source_maps: [B, J, P, D] of the neighbours.
+      target_saliency: [B, P], which counts if `matching` says so.
+      source_saliency: [B, J, P].
+      target_grids: int [B, 2].
+      source_grids: int [B, J, 2].
+      matching: section `matching` of the config.
+      alignment: section `alignment`.
+
+    Returns:
+      Alignments and matches, each with leading axes [B, J].
+    """
+    options = dict(matching)
+    if not options.pop("saliency"):
+        target_saliency = jnp.ones_like(target_saliency)
+        source_saliency = jnp.ones_like(source_saliency)
+    arguments = dict(alignment)
+    arguments["family"] = arguments.pop("transform")
+
+    def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
+        matches = find_matches(
+            match_cosines(target, source),
+            target_salient, source_salient, target_grid, source_grid, **options,
+        )
+        return align(key, matches, source_grid, **arguments), matches
+
+    over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
+    keys = jax.random.split(key, source_maps.shape[:2])
+    return jax.vmap(over_pool)(
+        keys, target_maps, source_maps, target_saliency, source_saliency,
+        target_grids, source_grids,
+    )

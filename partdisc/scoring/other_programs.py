@@ -1,0 +1,100 @@
+"""Score the predictions of any program by the same protocols: `--mode=score`."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from partdisc.discovery import stages
+from partdisc.errors import ConfigError, DataError
+from partdisc.progress import say
+from partdisc.scoring import parts
+from partdisc.scoring.landmarks import Predictions, baselines
+from partdisc.scoring.prediction_files import read_points
+from partdisc.scoring.results_table import print_results
+from partdisc.workdir import Workdir, write_json
+
+
+def score(config: Any, workdir: Workdir, path: str) -> None:
+    """Score a file of predictions on the fit and test images of the config's data set.
+
+    Writes scores.json, as results.json but with the row `predictions`.
+
+    Args:
+      config: the whole config, valid.
+      workdir: of the run.
+      path: of the predictions, as `predictions.read_points` reads them.
+
+    Raises:
+      errors.PartdiscError: data or predictions are absent or unusable, or lack an image.
+    """
+    if not path:
+        raise ConfigError("--mode=score needs --predictions=FILE.csv, .json or .jsonl")
+    inputs = stages.open_data(config, workdir)
+    dataset = inputs.dataset
+    if not dataset.landmark_names:
+        raise DataError(f"data: {dataset.name} has no landmarks to score predictions on")
+    found = read_points(pathlib.Path(path), dataset.keys)
+    say(
+        f"predictions: {found.rows} points of {len(found.parts)} parts, at most "
+        f"{found.scores.shape[2]} of a part in an image"
+    )
+    if found.others:
+        say(
+            f"  {found.others} more are of images that the data set does not use; the first, "
+            f"{found.first_other}"
+        )
+    split = {}
+    for name in ("fit", "test"):
+        index = dataset.splits[name]
+        points, scores = found.points[index], found.scores[index]
+        silent = int((~np.isfinite(scores)).all(axis=(1, 2)).sum())
+        if silent == len(index):
+            raise DataError(f"{path}: no prediction for any of the {silent} {name} images")
+        if silent:
+            say(f"  {silent} of {len(index)} {name} images have no prediction")
+        found_here = Predictions(points, ranks(scores), points[:, :, 0])
+        split[name] = found_here._replace(mean=found_here.peak)
+    figures, channels = parts.score(config, inputs, split["fit"], split["test"])
+    left_out = len(found.parts) - figures["channels_regressed"]
+    if left_out:
+        say(
+            f"  {left_out} of {len(found.parts)} parts are found too seldom to regress landmarks "
+            f"from (config.evaluation.min_firing is {config.evaluation.min_firing})"
+        )
+    for one in (figures, *figures["regression"].values()):
+        del one["nme_mean"]  # A point has no other mean than itself.
+    results = {
+        "protocol": parts.protocol(config),
+        "data": dataset.name,
+        "backbone": "",
+        "random_weights": False,
+        "file": path,
+        "predictions": figures,
+        "baselines": baselines(config, inputs),
+        "channels": {
+            name: found.parts[channel]
+            for name, channel in zip(dataset.landmark_names, channels, strict=True)
+        },
+    }
+    write_json(workdir.path / "scores.json", results)
+    print_results(results, ("predictions",))
+    say("")
+    say(f"figures     {workdir.path / 'scores.json'}")
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """Replace the scores of each part by their ranks, from above 1 to 2.
+
+    Programs score in units of their own, logarithms among them. Precision depends on the
+    order alone, and a part then fires as often as it is found.
+
+    Args:
+      scores: [N, K, D], -inf in unused slots.
+    """
+    ranked = np.full(scores.shape, -np.inf)
+    for part in range(scores.shape[1]):
+        used = np.isfinite(scores[:, part])
+        _, order = np.unique(scores[:, part][used], return_inverse=True)
+        ranked[:, part][used] = 1 + (order + 1) / max(order.size, 1)
+    return ranked

@@ -1,0 +1,225 @@
+"""The feature cache: what it holds, and how it is taken up after an interruption."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from partdisc.backbones import Backbone, Preprocessing, Weights, preprocess
+from partdisc.backbones.layers import Conv, MaxPool
+from partdisc.data import images
+from partdisc.discovery import features
+from partdisc.discovery.features import cache_features, unit_features
+
+STRIDE, CHANNELS, BATCH = 4, 5, 3
+NETWORK = Backbone("tiny", "pool", (Conv("conv", CHANNELS, 3, 2), MaxPool("pool", 2, 2)))
+
+
+class Interruption(Exception):
+    pass
+
+
+class Photos:
+    """Random images of mixed sizes that count how often each is read."""
+
+    def __init__(self, sizes: np.ndarray):
+        self.sizes = sizes
+        self.read: list[int] = []
+        self.broken: int | None = None
+
+    def image(self, index: int) -> np.ndarray:
+        if index == self.broken:
+            raise Interruption
+        self.read.append(index)
+        rng = np.random.default_rng(index)
+        return rng.integers(0, 256, (*self.sizes[index], 3), np.uint8)
+
+
+@pytest.fixture
+def weights() -> Weights:
+    rng = np.random.default_rng(1)
+    params = {
+        "conv/kernel": rng.standard_normal((3, 3, 3, CHANNELS)).astype(np.float32),
+        "conv/bias": rng.standard_normal(CHANNELS).astype(np.float32),
+    }
+    scaled = Preprocessing("RGB", 1 / 255, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    return Weights(params, scaled, "digest", "made up")
+
+
+@pytest.fixture
+def photos() -> Photos:
+    sides = [(16, 16), (16, 24), (24, 16), (40, 18), (16, 24), (11, 11), (17, 25)]
+    return Photos(np.array([sides[i % 7] for i in range(20)]))
+
+
+@pytest.fixture
+def cache(tmp_path, photos, weights, monkeypatch):
+    """Return a function that caches the photos' features, by default all."""
+    monkeypatch.setattr(features, "BLOCK", 4)
+    geometry = images.geometry(photos.sizes, None, 16, STRIDE, 2.0)
+
+    def run(name: str = "features.npy", key: str = "key", indices=None, half_stride=False):
+        indices = np.arange(20) if indices is None else indices
+        return cache_features(
+            tmp_path / name, key, photos, indices, geometry, NETWORK, weights, batch=BATCH,
+            half_stride=half_stride,
+        )
+
+    run.geometry = geometry
+    return run
+
+
+def contents(path) -> bytes:
+    return path.read_bytes()
+
+
+def test_features_equal_those_of_each_image_alone(cache, photos, weights):
+    found = cache()
+    assert found.features.dtype == np.float16 and found.features.shape == (20, 32, CHANNELS)
+    assert found.rows == {i: i for i in range(20)}
+    assert len(set(map(tuple, found.grids))) >= 3
+    for i in range(20):
+        pixels = images.prepare(photos.image(i), cache.geometry.take(i))
+        maps = np.asarray(
+            NETWORK.apply(weights.params, preprocess(pixels[None], weights.preprocessing))
+        )[0]
+        assert tuple(found.grids[i]) == maps.shape[:2]
+        cells = maps.reshape(-1, CHANNELS).astype(np.float64)
+        norm = np.linalg.norm(cells, axis=1, keepdims=True)
+        expected = np.divide(cells, norm, out=np.zeros_like(cells), where=norm > 0)
+        np.testing.assert_allclose(found.features[i, : len(cells)], expected, atol=1e-3)
+        np.testing.assert_array_equal(found.features[i, len(cells) :], 0.0)
+
+
+def test_unit_features_of_dark_cells_are_zero(weights):
+    params = {name: np.zeros_like(array) for name, array in weights.params.items()}
+    found = unit_features(
+        params, np.zeros((2, 8, 8, 3), np.uint8), backbone=NETWORK,
+        preprocessing=weights.preprocessing, half_stride=False,
+    )
+    np.testing.assert_array_equal(found, np.zeros((2, 4, CHANNELS)))
+
+
+def test_cells_halfway_lie_between_the_others(cache):
+    coarse, fine = cache("coarse.npy"), cache("fine.npy", half_stride=True)
+    assert (coarse.step, fine.step) == (1, 2)
+    np.testing.assert_array_equal(fine.grids, 2 * coarse.grids - 1)
+    wanted = np.array([3, 0, 19, 7])
+    for (found, grids), one in (
+        (fine.take(wanted), coarse), (coarse.take(wanted), coarse), (fine.take_fine(wanted), fine)
+    ):
+        np.testing.assert_array_equal(grids, one.grids[wanted])
+        np.testing.assert_array_equal(found, one.features[wanted])
+    assert fine.take(wanted[:0])[0].shape[0] == 0
+
+
+def test_every_image_is_read_once_and_never_again(cache, photos):
+    first = np.array(cache().features)
+    assert sorted(photos.read) == list(range(20))
+    again = cache()
+    assert len(photos.read) == 20
+    np.testing.assert_array_equal(again.features, first)
+
+
+def test_a_subset_has_rows_of_its_own(cache, photos):
+    whole, part = cache("all.npy"), cache("some.npy", indices=np.array([2, 3, 7, 11]))
+    assert part.rows == {2: 0, 3: 1, 7: 2, 11: 3}
+    for wanted in ([11, 2], [3, 3, 7], []):
+        some, grids = part.take(np.array(wanted, int))
+        cells = part.features.shape[1]
+        np.testing.assert_array_equal(some, whole.features[wanted][:, :cells])
+        np.testing.assert_array_equal(grids, whole.grids[wanted])
+    with pytest.raises(KeyError):
+        part.take(np.array([4]))
+
+
+def test_no_image_has_an_empty_cache(cache):
+    assert cache(indices=np.zeros(0, int)).features.shape[0] == 0
+
+
+@pytest.mark.parametrize("broken", [0, 5, 13])
+def test_an_interrupted_run_is_taken_up(cache, photos, tmp_path, broken):
+    cache("whole.npy")
+    photos.read.clear()
+    photos.broken = broken
+    with pytest.raises(Interruption):
+        cache()
+    mark = tmp_path / "features.json"
+    done = json.loads(mark.read_text())["done"] if mark.exists() else 0
+    assert done < 20
+    photos.broken = None
+    photos.read.clear()
+    cache()
+    # What was marked as done is not read again, all else is read once.
+    assert len(photos.read) == len(set(photos.read)) == 20 - done
+    assert contents(tmp_path / "features.npy") == contents(tmp_path / "whole.npy")
+
+
+def test_an_interruption_half_way_keeps_the_finished_images(cache, photos, tmp_path):
+    order = np.lexsort((np.arange(20), *cache.geometry.working.T[::-1]))
+    photos.broken = int(order[12])
+    with pytest.raises(Interruption):
+        cache()
+    done = json.loads((tmp_path / "features.json").read_text())["done"]
+    assert 5 <= done <= 12
+    finished = set(order[:done].tolist())
+    photos.broken = None
+    photos.read.clear()
+    cache()
+    assert set(photos.read) == set(range(20)) - finished
+
+
+def test_another_key_starts_afresh(cache, photos, tmp_path):
+    cache(key="old")
+    before = contents(tmp_path / "features.npy")
+    photos.read.clear()
+    cache(key="new")
+    assert sorted(photos.read) == list(range(20))
+    assert contents(tmp_path / "features.npy") == before
+    photos.read.clear()
+    cache(key="new")
+    assert photos.read == []
+
+
+def damage(path, how: str) -> None:
+    if how == "cut":
+        os.truncate(path, path.stat().st_size // 2)
+    elif how == "one byte short":
+        os.truncate(path, path.stat().st_size - 1)
+    elif how == "header":
+        path.write_bytes(b"garbage" + path.read_bytes()[7:])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "gone":
+        path.unlink()
+    elif how == "other shape":
+        np.save(path, np.zeros((20, 3, CHANNELS), np.float16))
+    elif how == "other type":
+        np.save(path, np.zeros((20, 32, CHANNELS), np.float32))
+    else:
+        path.with_suffix(".json").write_text('{"key": "key", "do')
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["cut", "one byte short", "header", "empty", "gone", "other shape", "other type", "mark"],
+)
+def test_a_damaged_cache_is_computed_again(cache, photos, tmp_path, how):
+    cache()
+    path = tmp_path / "features.npy"
+    before = contents(path)
+    photos.read.clear()
+    damage(path, how)
+    found = cache()
+    assert sorted(photos.read) == list(range(20))
+    assert contents(path) == before
+    assert found.features.dtype == np.float16
+
+
+def test_each_image_size_is_compiled_once(cache):
+    jax.clear_caches()
+    cache()
+    sizes = {tuple(size) for size in cache.geometry.working.tolist()}
+    assert unit_features._cache_size() == len(sizes)

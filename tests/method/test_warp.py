@@ -1,0 +1,262 @@
+"""Warping and resizing as matrices against scipy's interpolation and plain loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+from partdisc.method.cells import cell_positions
+from partdisc.method.warp import (
+    FAR,
+    bilinear_weights,
+    invert,
+    resize_weights,
+    transform_points,
+    warp_weights,
+)
+
+CELLS = 70
+GRIDS = [(6, 9), (9, 6), (5, 5), (1, 7), (7, 1), (1, 1), (7, 10)]
+AFFINE = [[0.9, 0.2, -0.7], [-0.15, 1.1, 1.3], [0, 0, 1]]
+TRANSFORMS = {
+    "identity": np.eye(3),
+    "whole shift": [[1, 0, 2], [0, 1, -1], [0, 0, 1]],
+    "shift": [[1, 0, 0.3], [0, 1, -1.6], [0, 0, 1]],
+    "affine": AFFINE,
+    "homography": [[1.1, 0.1, 0.4], [-0.1, 0.9, 0.2], [0.02, -0.015, 1]],
+    # The same map: a homography has no scale.
+    "scaled homography": 3.0 * np.array([[1.1, 0.1, 0.4], [-0.1, 0.9, 0.2], [0.02, -0.015, 1]]),
+    "away": [[1, 0, 100], [0, 1, 0], [0, 0, 1]],
+}
+
+weights_of = jax.jit(warp_weights, static_argnames="cells")
+
+
+def packed(rng, grid, channels=3):
+    """Draw a map [rows, columns, channels] and pack it, with rubbish in the padding."""
+    rows, columns = grid
+    dense = rng.normal(size=(rows, columns, channels))
+    cells = np.full((CELLS, channels), 1e3)
+    cells[: rows * columns] = dense.reshape(-1, channels)
+    return dense, cells
+
+
+def sampled(dense, points):
+    """Sample a map [rows, columns, C] at points [n, 2] by scipy, zero outside."""
+    return np.stack(
+        [
+            map_coordinates(channel, points.T, order=1, mode="grid-constant", cval=0.0)
+            for channel in np.moveaxis(dense, -1, 0)
+        ],
+        axis=-1,
+    )
+
+
+def loop_bilinear(points, grid, cells):
+    weights = np.zeros((len(points), cells))
+    for row, (y, x) in enumerate(points):
+        for i in range(grid[0]):
+            for j in range(grid[1]):
+                weights[row, i * grid[1] + j] = max(0, 1 - abs(y - i)) * max(0, 1 - abs(x - j))
+    return weights
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_sampling_is_scipys(rng, grid):
+    dense, cells = packed(rng, grid)
+    points = rng.uniform(-2, 11, size=(300, 2)).astype(np.float32)
+    points[:4] = [[0, 0], [grid[0] - 1, grid[1] - 1], [-1, 0], [0, grid[1]]]
+    weights = bilinear_weights(jnp.asarray(points), jnp.array(grid), CELLS)
+    np.testing.assert_allclose(weights, loop_bilinear(points, grid, CELLS), atol=1e-5)
+    np.testing.assert_allclose(weights @ cells, sampled(dense, points), atol=1e-4)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_row_sums_are_the_coverage(rng, grid):
+    points = rng.uniform(-3, 12, size=(400, 2)).astype(np.float32)
+    sums = np.asarray(jnp.sum(bilinear_weights(jnp.asarray(points), jnp.array(grid), CELLS), 1))
+    last = np.array(grid) - 1
+    inside = np.all((points >= 0) & (points <= last), axis=1)
+    outside = np.any((points <= -1) | (points >= last + 1), axis=1)
+    assert (~inside & ~outside).any() and outside.any()
+    np.testing.assert_allclose(sums[inside], 1, atol=1e-5)
+    assert not sums[outside].any()
+    assert ((sums >= 0) & (sums <= 1 + 1e-5)).all()
+
+
+def test_no_points_and_no_cells():
+    none = bilinear_weights(jnp.zeros((0, 2)), jnp.array([3, 3]), CELLS)
+    assert none.shape == (0, CELLS)
+    assert not bilinear_weights(jnp.zeros((2, 2)), jnp.array([0, 0]), CELLS).any()
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+@pytest.mark.parametrize("source", GRIDS)
+@pytest.mark.parametrize("target", [(6, 9), (9, 6), (1, 1)])
+def test_warp_is_scipys(rng, name, source, target):
+    transform = np.array(TRANSFORMS[name], np.float32)
+    dense, cells = packed(rng, source)
+    weights = np.asarray(
+        weights_of(jnp.asarray(transform), jnp.array(source), jnp.array(target), cells=CELLS)
+    )
+    rows, columns = target
+    y, x = np.mgrid[:rows, :columns].reshape(2, -1)
+    wanted = np.linalg.inv(transform.astype(float)) @ np.stack([y, x, np.ones_like(y)])
+    assert (wanted[2] > 0).all()
+    expected = sampled(dense, (wanted[:2] / wanted[2]).T)
+    np.testing.assert_allclose((weights @ cells)[: rows * columns], expected, atol=2e-4)
+    assert not weights[rows * columns :].any()
+    assert not weights[:, source[0] * source[1] :].any()
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_identity_warp_is_the_identity_matrix(grid):
+    count = grid[0] * grid[1]
+    weights = weights_of(jnp.eye(3), jnp.array(grid), jnp.array(grid), cells=CELLS)
+    expected = np.diag(np.arange(CELLS) < count).astype(np.float32)
+    np.testing.assert_array_equal(weights, expected)
+
+
+def test_cells_behind_a_homography_are_not_covered():
+    # The depth of the inverse, 1 - x / 4, ends at column 4.
+    inverse = np.array([[1, 0, 0], [0, 1, 0], [0, -0.25, 1]])
+    transform = jnp.asarray(np.linalg.inv(inverse), jnp.float32)
+    grid = jnp.array([6, 9])
+    coverage = np.asarray(weights_of(transform, grid, grid, cells=CELLS).sum(axis=1))
+    assert coverage[0] == pytest.approx(1)
+    columns = np.arange(54) % 9
+    assert not coverage[:54][columns >= 4].any()
+    assert not coverage[54:].any()
+
+
+def test_whole_shifts_compose(rng):
+    # Exact only where no border is crossed, so the second undoes the first inside.
+    grid, (_, cells) = jnp.array([6, 9]), packed(rng, (6, 9))
+    there = weights_of(jnp.array([[1.0, 0, 2], [0, 1, 3], [0, 0, 1]]), grid, grid, cells=CELLS)
+    back = weights_of(jnp.array([[1.0, 0, -2], [0, 1, -3], [0, 0, 1]]), grid, grid, cells=CELLS)
+    dense = cells[:54].reshape(6, 9, 3)
+    result = np.asarray(back @ (there @ cells))[:54].reshape(6, 9, 3)
+    np.testing.assert_allclose(result[:4, :6], dense[:4, :6], rtol=1e-5)
+    assert not result[4:].any() and not result[:, 6:].any()
+
+
+def test_gradients_are_finite_and_right(rng):
+    source, target = jnp.array([6, 9]), jnp.array([9, 6])
+    probs, pull = jnp.asarray(rng.random((2, CELLS, 3)), jnp.float32)
+    transform = jnp.array(AFFINE, jnp.float32)
+
+    def value(transform, probs):
+        weights = warp_weights(transform, source, target, CELLS)
+        return jnp.sum((weights @ probs) * pull)
+
+    gradient = jax.jit(jax.grad(value, argnums=(0, 1)))
+    of_transform, of_probs = gradient(transform, probs)
+    weights = weights_of(transform, source, target, cells=CELLS)
+    np.testing.assert_allclose(of_probs, weights.T @ pull, atol=1e-5)
+    assert np.abs(of_transform[:2]).min() > 0
+    # Kinks (whole cells), singular, and behind the horizon.
+    for odd in (np.eye(3), np.zeros((3, 3)), [[1, 0, 0], [0, 1, 0], [0.5, -0.5, 1]]):
+        for one in gradient(jnp.asarray(odd, jnp.float32), probs):
+            assert np.isfinite(one).all()
+
+
+def test_vmap_of_warps_is_the_loop():
+    transforms = jnp.asarray(np.array([TRANSFORMS[name] for name in TRANSFORMS]), jnp.float32)
+    sources = jnp.array(GRIDS)
+    target = jnp.array([6, 9])
+    batched = jax.vmap(lambda t, s: warp_weights(t, s, target, CELLS))(transforms, sources)
+    for one, transform, source in zip(batched, transforms, sources, strict=True):
+        expected = warp_weights(transform, source, target, CELLS)
+        np.testing.assert_allclose(one, expected, atol=1e-5)
+
+
+def test_transform_points_divides_by_the_depth(rng):
+    for name, transform in TRANSFORMS.items():
+        transform = np.array(transform, float)
+        points = rng.uniform(0, 9, size=(20, 2))
+        expected = []
+        for y, x in points:
+            v, u, depth = transform @ [y, x, 1]
+            expected.append([v / depth, u / depth])
+        result = transform_points(
+            jnp.asarray(transform, jnp.float32), jnp.asarray(points, jnp.float32)
+        )
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_transform_points_sends_what_is_behind_far_away():
+    transform = jnp.array([[1.0, 0, 0], [0, 1, 0], [0, -1, 2]])
+    result = transform_points(transform, jnp.array([[1.0, 1], [1, 2], [1, 3]]))
+    assert np.asarray(result).tolist() == [[1, 1], [FAR, FAR], [FAR, FAR]]
+
+
+def test_invert_is_numpys(rng):
+    matrices = rng.normal(size=(200, 3, 3)).astype(np.float32)
+    matrices = matrices[np.abs(np.linalg.det(matrices)) > 0.1]
+    assert len(matrices) > 100
+    result = jax.vmap(invert)(jnp.asarray(matrices))
+    expected = np.linalg.inv(matrices.astype(float))
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("matrix", [np.zeros((3, 3)), np.ones((3, 3)), np.diag([1, 1, 0])])
+def test_invert_gives_the_identity_for_a_singular_matrix(matrix):
+    np.testing.assert_array_equal(invert(jnp.asarray(matrix, jnp.float32)), np.eye(3))
+
+
+def loop_resize(dense, size):
+    """Resize a map [rows, columns, C] by triangles as wide as the coarser of the cells."""
+    rows, columns, channels = dense.shape
+    result = np.zeros((size, size, channels))
+    for i in range(size):
+        for j in range(size):
+            y, x = (i + 0.5) * rows / size - 0.5, (j + 0.5) * columns / size - 0.5
+            total = 0.0
+            for r in range(rows):
+                for c in range(columns):
+                    weight = max(0, 1 - abs(y - r) / max(1, rows / size)) * max(
+                        0, 1 - abs(x - c) / max(1, columns / size)
+                    )
+                    result[i, j] += weight * dense[r, c]
+                    total += weight
+            result[i, j] /= total
+    return result.reshape(size * size, channels)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("size", [1, 3, 7, 12])
+def test_resize_is_the_loop(rng, grid, size):
+    dense, cells = packed(rng, grid)
+    weights = resize_weights(jnp.array(grid), CELLS, size)
+    assert weights.shape == (size * size, CELLS)
+    np.testing.assert_allclose(weights @ cells, loop_resize(dense, size), atol=1e-3)
+    np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(weights @ np.full((CELLS, 1), 0.25), 0.25, atol=1e-6)
+    assert not weights[:, grid[0] * grid[1] :].any()
+
+
+def test_resize_to_the_same_size_is_the_identity():
+    weights = resize_weights(jnp.array([7, 7]), CELLS, 7)
+    np.testing.assert_allclose(weights, np.eye(49, CELLS), atol=1e-6)
+
+
+def test_resize_loses_no_cell_and_keeps_the_centre():
+    for grid in GRIDS:
+        weights = np.asarray(resize_weights(jnp.array(grid), CELLS, 3))
+        count = grid[0] * grid[1]
+        assert (weights[:, :count].sum(axis=0) > 0).all()
+        position = np.asarray(cell_positions(jnp.array(grid), CELLS))
+        # The map is symmetric, so its middle stays in the middle.
+        np.testing.assert_allclose(weights[4] @ position, (np.array(grid) - 1) / 2, atol=1e-4)
+
+
+def test_resize_of_no_map_is_zero():
+    assert not resize_weights(jnp.array([0, 0]), CELLS, 3).any()
+
+
+def test_vmap_of_resizes_is_the_loop():
+    grids = jnp.array(GRIDS)
+    batched = jax.vmap(lambda grid: resize_weights(grid, CELLS, 4))(grids)
+    for one, grid in zip(batched, grids, strict=True):
+        np.testing.assert_allclose(one, resize_weights(grid, CELLS, 4), atol=1e-6)
