@@ -20,7 +20,9 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of all that the run makes; by default runs/<name of the config>."
 )
 _MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "evaluate", "align", "check", "score", "table"],
+    "mode",
+    "train",
+    ["train", "evaluate", "align", "check", "score", "table"],
     "train: all stages, then evaluate; evaluate: what was trained; align: measure how similar "
     "images align, with pictures; check: examine the data; "
     "score: score the predictions of another program; table: make a table of the paper.",

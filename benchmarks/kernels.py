@@ -57,7 +57,10 @@ def features(name, layer):
         0, 256, (batch, 16 * GRID[0], 16 * GRID[1], 3), np.uint8
     )
     run = functools.partial(
-        unit_features, weights.params, backbone=network, preprocessing=weights.preprocessing,
+        unit_features,
+        weights.params,
+        backbone=network,
+        preprocessing=weights.preprocessing,
         half_stride=base_config().detection.half_stride,
     )
     ours = batch / seconds(run, pixels)
@@ -83,8 +86,14 @@ def alignment():
     ours = 60 / seconds(lambda: run(jax.random.key(0), **arguments))
     target, source = np.asarray(unit[0]), np.asarray(unit[1])
     loop = functools.partial(
-        reference.loop_ransac, target, source, GRID[1],
-        threshold=0.6, hypotheses=256, radius=1.0, seed=0,
+        reference.loop_ransac,
+        target,
+        source,
+        GRID[1],
+        threshold=0.6,
+        hypotheses=256,
+        radius=1.0,
+        seed=0,
     )
     return "alignment", "pairs/s", ours, 1 / seconds(loop), "loop over hypotheses"
 
@@ -135,8 +144,10 @@ def training_step():
     vectors = rng.normal(size=(64, CELLS, CHANNELS)) + 2 * rng.normal(size=(1, CELLS, CHANNELS))
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     images = step.Images(
-        jnp.asarray(vectors, jnp.float16), jnp.tile(jnp.array(GRID, jnp.int32), (64, 1)),
-        jnp.ones((64, CELLS)), jnp.zeros(CHANNELS),
+        jnp.asarray(vectors, jnp.float16),
+        jnp.tile(jnp.array(GRID, jnp.int32), (64, 1)),
+        jnp.ones((64, CELLS)),
+        jnp.zeros(CHANNELS),
     )
     members = rng.integers(0, 64, (64, 15)).astype(np.int32)
     rates = []
@@ -145,7 +156,8 @@ def training_step():
         config.alignment.transform = transform
         settings = step.settings_of(config)
         params = initial_params(
-            vectors[0, :1].repeat(PARTS, 0) + rng.normal(size=(PARTS, CHANNELS)), vectors[0],
+            vectors[0, :1].repeat(PARTS, 0) + rng.normal(size=(PARTS, CHANNELS)),
+            vectors[0],
             background="mean",
         )
         state = step.initial_state(settings, params)

@@ -24,7 +24,8 @@ class Deviation(NamedTuple):
 
 DEVIATIONS = (
     Deviation(
-        "pools", {"pools.similarity": "spatial_js", "pools.candidates": 0},
+        "pools",
+        {"pools.similarity": "spatial_js", "pools.candidates": 0},
         "The images whose maps are nearest as they lie need no alignment and gain little by it; "
         "ours are those of the most similar, wherever their parts are, that align best.",
     ),
@@ -43,27 +44,34 @@ DEVIATIONS = (
     ),
     Deviation(
         "plausibility",
-        {"alignment.max_area_change": 1e6, "alignment.max_stretch": 1e3,
-         "alignment.max_rotation": 180.0},
+        {
+            "alignment.max_area_change": 1e6,
+            "alignment.max_stretch": 1e3,
+            "alignment.max_rotation": 180.0,
+        },
         "Three matches can fix any shear; ours keeps to changes of the area up to 3 times, to "
         "stretches up to 2.5 times and to rotations up to 90 degrees.",
     ),
     Deviation(
-        "background", {"pseudo_gt.background": "printed"},
+        "background",
+        {"pseudo_gt.background": "printed"},
         "Algorithm 1 lets the background take as many cells as it wins, which are nearly all or "
         "nearly none, by chance; ours is named by saliency.",
     ),
     Deviation(
-        "learning rate", {"train.learning_rate": 5e-3, "train.decay_kind": "inverse_time"},
+        "learning rate",
+        {"train.learning_rate": 5e-3, "train.decay_kind": "inverse_time"},
         "In as many steps as are taken here the paper's moves the part layer very little.",
     ),
     Deviation(
-        "aspect", {"data.max_aspect": 20.0},
+        "aspect",
+        {"data.max_aspect": 20.0},
         "The cost grows with the square of the longest map; ours squeezes images longer than "
         "1.5 : 1 to that, and maps points and boxes back exactly.",
     ),
     Deviation(
-        "detection", {"detection.half_stride": False},
+        "detection",
+        {"detection.half_stride": False},
         "A cell a stride is coarse against what counts as found; ours are half a stride apart.",
     ),
 )

@@ -134,7 +134,12 @@ def _prepare(
 
 def _train(run: Run, workdir: Workdir, *, trained_only: bool = False) -> Run:
     state = train(
-        run.config, workdir, run.start, run.images, run.pools, run.pools_key,
+        run.config,
+        workdir,
+        run.start,
+        run.images,
+        run.pools,
+        run.pools_key,
         trained_only=trained_only,
     )
     return run._replace(params=state.params)
@@ -197,13 +202,9 @@ def _evaluate(workdir: Workdir, run: Run) -> Evaluated:
             continue
         say(f"evaluating: {name}")
         evaluate_layer = _score_labelled if labelled else _score_unlabelled
-        quality = label_free.measure(
-            run.settings, params, run.images, run.pools, seed=config.seed
-        )
+        quality = label_free.measure(run.settings, params, run.images, run.pools, seed=config.seed)
         figures, found, channels = evaluate_layer(run, params, shown, quality)
-        figures["alignment"] = alignment_quality(
-            config, run.inputs, pools, run.settings, params
-        )
+        figures["alignment"] = alignment_quality(config, run.inputs, pools, run.settings, params)
         results[name] = figures | {
             "label_free": {
                 "agreement": quality.agreement,
@@ -221,14 +222,22 @@ def _evaluate(workdir: Workdir, run: Run) -> Evaluated:
 def _show(workdir: Workdir, run: Run, done: Evaluated) -> None:
     """Write detections and pictures, and print the results."""
     config, results = run.config, done.results
-    rows = parts.detection_rows(
-        config, run.inputs, done.shown, done.found, results["channels"]
-    )
+    rows = parts.detection_rows(config, run.inputs, done.shown, done.found, results["channels"])
     write_lines(workdir.path / "detections.jsonl", rows)
     say("drawing the report")
     pictures = report.write_report(
-        config, workdir, run.inputs, run.features, run.start, run.settings, run.params,
-        run.images, run.pools, run.distances, done.channels, list(results["channels"]),
+        config,
+        workdir,
+        run.inputs,
+        run.features,
+        run.start,
+        run.settings,
+        run.params,
+        run.images,
+        run.pools,
+        run.distances,
+        done.channels,
+        list(results["channels"]),
         RANDOM_NOTE if results["random_weights"] else "",
     )
     print_results(results, ("clustering", "trained"))
@@ -237,7 +246,12 @@ def _show(workdir: Workdir, run: Run, done: Evaluated) -> None:
 
 def _predict(run: Run, params: Any, indices: np.ndarray) -> Predictions:
     return parts.predict(
-        run.config, run.inputs, run.features, indices, run.settings.layer, params,
+        run.config,
+        run.inputs,
+        run.features,
+        indices,
+        run.settings.layer,
+        params,
         run.start.offset,
     )
 
@@ -248,8 +262,14 @@ def _score_labelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFree
     test = _predict(run, params, shown)
     figures, channels = parts.score(run.config, run.inputs, fit, test)
     figures["extras"] = extras.measure(
-        run.config, run.inputs, run.features, run.settings.layer, params, run.start.offset,
-        fit, test,
+        run.config,
+        run.inputs,
+        run.features,
+        run.settings.layer,
+        params,
+        run.start.offset,
+        fit,
+        test,
     )
     return figures, test, channels
 
@@ -258,9 +278,7 @@ def _score_unlabelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFr
     """Return no figures, predictions on the training images, and the best channels."""
     found = _predict(run, params, shown)
     short = normalisers(run.inputs, shown)["short_side"]
-    channels = label_free.best_channels(
-        quality, found.peak, short, run.config.detection.parts
-    )
+    channels = label_free.best_channels(quality, found.peak, short, run.config.detection.parts)
     return {}, found, channels
 
 

@@ -123,9 +123,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
             low, high = _RANGES[key]
             # The comparison is written so that NaN fails it.
             if not low <= value <= high:
-                raise errors.ConfigError(
-                    f"config.{key} is {value!r}; allowed: {low} to {high}"
-                )
+                raise errors.ConfigError(f"config.{key} is {value!r}; allowed: {low} to {high}")
     for key, given, known in (
         ("protocols", regression_protocols(config), evaluation.PROTOCOLS),
         ("detection", detection_protocols(config), DETECTION_PROTOCOLS),

@@ -116,7 +116,7 @@ class Workdir:
                     f"{self.path} is not empty and no work directory of partdisc; "
                     "give --workdir a new folder"
                 )
-            self._lock = open(self.path / MARK, "a+")  # noqa: SIM115
+            self._lock = open(self.path / MARK, "a+")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._lock.close()

@@ -9,10 +9,10 @@ os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )
 
-import jax  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-from program import DEMO, ROOT  # noqa: E402
+import jax
+import numpy as np
+import pytest
+from program import DEMO, ROOT
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -58,7 +58,8 @@ def environment(tmp_path_factory):
         "PARTDISC_DATA": "",
         "PARTDISC_WEIGHTS": "",
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
-        "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
     }
 
 
@@ -69,7 +70,12 @@ def run(environment):
     def call(*arguments, timeout=600, **options):
         return subprocess.run(
             [sys.executable, "run.py", *map(str, arguments)],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, **options,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            **options,
         )
 
     return call

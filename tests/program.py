@@ -29,8 +29,12 @@ DEMO = [
     *SMALL,
 ]
 FOLDER = [
-    "--config.backbone.weights=random", "--config.backbone.center=True",
-    "--config.pools.size=1", "--config.train.batch=1", *SMALL[:3], *SMALL[5:],
+    "--config.backbone.weights=random",
+    "--config.backbone.center=True",
+    "--config.pools.size=1",
+    "--config.train.batch=1",
+    *SMALL[:3],
+    *SMALL[5:],
 ]
 
 

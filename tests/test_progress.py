@@ -128,11 +128,10 @@ def test_counting_nothing_is_harmless(clock, capsys):
 
 
 def test_an_error_passes_and_its_place_is_told(clock, capsys):
-    with pytest.raises(KeyError):
-        with progress.Progress("train", total=9) as work:
-            work.advance(4)
-            clock.now += 2
-            raise KeyError("x")
+    with pytest.raises(KeyError), progress.Progress("train", total=9) as work:
+        work.advance(4)
+        clock.now += 2
+        raise KeyError("x")
     assert capsys.readouterr().err == "train: stopped at 4/9 it after 2.0 s\n"
 
 

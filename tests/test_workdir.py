@@ -30,7 +30,11 @@ ROOT = pathlib.Path(partdisc.__file__).parents[1]
 def run_python(code: str, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -87,14 +91,30 @@ def test_a_failing_save_leaves_the_old_arrays(tmp_path, monkeypatch):
 
 def test_json_of_numpy_and_not_a_number(tmp_path):
     path = tmp_path / "a.json"
-    write_json(path, {
-        "nan": float("nan"), "inf": np.float32(np.inf), "n": np.int64(3), "x": np.float32(0.5),
-        "list": (1, np.nan), "array": np.array([[1.0, np.nan]]), "flag": np.bool_(True),
-        "config": ml_collections.ConfigDict({"a": 1}), "text": "é",
-    })
+    write_json(
+        path,
+        {
+            "nan": float("nan"),
+            "inf": np.float32(np.inf),
+            "n": np.int64(3),
+            "x": np.float32(0.5),
+            "list": (1, np.nan),
+            "array": np.array([[1.0, np.nan]]),
+            "flag": np.bool_(True),
+            "config": ml_collections.ConfigDict({"a": 1}),
+            "text": "é",
+        },
+    )
     assert json.loads(path.read_text(), parse_constant=pytest.fail) == {
-        "nan": None, "inf": None, "n": 3, "x": 0.5, "list": [1, None], "array": [[1.0, None]],
-        "flag": True, "config": {"a": 1}, "text": "é",
+        "nan": None,
+        "inf": None,
+        "n": 3,
+        "x": 0.5,
+        "list": [1, None],
+        "array": [[1.0, None]],
+        "flag": True,
+        "config": {"a": 1},
+        "text": "é",
     }
     assert read_json(path)["x"] == 0.5
 
@@ -117,8 +137,11 @@ def test_unreadable_json_is_none(tmp_path, content):
 
 
 def test_save_and_load(tmp_path):
-    arrays = {"x": np.arange(6, dtype=np.float16).reshape(2, 3), "empty": np.zeros((0, 4)),
-              "scalar": np.float32(2)}
+    arrays = {
+        "x": np.arange(6, dtype=np.float16).reshape(2, 3),
+        "empty": np.zeros((0, 4)),
+        "scalar": np.float32(2),
+    }
     run = Workdir(tmp_path)
     run.save("stage.npz", "key", **arrays)
     loaded = run.load("stage.npz", "key")
@@ -203,8 +226,11 @@ def test_an_exception_inside_releases_the_lock(tmp_path):
 
 def test_a_killed_process_leaves_no_lock(tmp_path):
     path = tmp_path / "run"
-    run_python("import os, sys\nfrom partdisc.workdir import Workdir\n"
-               "Workdir(sys.argv[1]).__enter__(); os._exit(0)", str(path))
+    run_python(
+        "import os, sys\nfrom partdisc.workdir import Workdir\n"
+        "Workdir(sys.argv[1]).__enter__(); os._exit(0)",
+        str(path),
+    )
     with Workdir(path):
         pass
 

@@ -18,7 +18,9 @@ from partdisc.backbones.network import Backbone
 from partdisc.backbones.preprocessing import KERAS, Preprocessing
 from partdisc.errors import WeightsError
 
-_KERAS_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{formats.KERAS_FILE}"
+_KERAS_URL = (
+    f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{formats.KERAS_FILE}"
+)
 
 
 class Weights(NamedTuple):

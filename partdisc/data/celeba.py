@@ -83,7 +83,8 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
     problems = [record.Problem(name, "no such file") for name in listed if name not in files]
     problems += [
         record.Problem(name, f"{record.UNLISTED}{missing}")
-        for name in files if name not in partition
+        for name in files
+        if name not in partition
     ]
     present = [name for name in listed if name in files and name in partition]
     if splits == "subset":
@@ -162,9 +163,7 @@ def _official(
     folders = [folder for folder in (root / "MAFL", root.parent / "MAFL") if folder.is_dir()]
     if folders:
         sources = (folders[0] / "training.txt", folders[0] / "testing.txt")
-        fit, test = (
-            {row.words[0] for row in record.read_rows(path, 1)} for path in sources
-        )
+        fit, test = ({row.words[0] for row in record.read_rows(path, 1)} for path in sources)
     elif splits == "mafl":
         raise errors.DataError(f"{root / 'MAFL'}: no such folder, and none beside {root}")
     train = fit if splits == "mafl" else {name for name, part in partition.items() if part == "0"}

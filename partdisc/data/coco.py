@@ -60,8 +60,13 @@ def read(
         _add_records(root, file, objects, splits, parts, cropped, records, problems)
     _check_apart(files, records)
     return record.Listing(
-        records, problems, tuple(parts.names), None, tuple(file.path for file in files),
-        instances=parts.instances, notes=tuple(notes),
+        records,
+        problems,
+        tuple(parts.names),
+        None,
+        tuple(file.path for file in files),
+        instances=parts.instances,
+        notes=tuple(notes),
     )
 
 
@@ -124,9 +129,7 @@ def _used_parts(
     most = [max((len(one.points[i]) for one in objects), default=0) for i in range(len(names))]
     if not any(most):
         raise errors.DataError(f"{files[0].path}: no part is annotated in any image")
-    notes = [
-        f"{file.path}: {file.crowds} crowd regions left out" for file in files if file.crowds
-    ]
+    notes = [f"{file.path}: {file.crowds} crowd regions left out" for file in files if file.crowds]
     empty = [name for name, count in zip(names, most, strict=True) if not count]
     if empty:
         notes.append(f"parts without any annotation left out: {', '.join(empty)}")
@@ -153,9 +156,12 @@ def _add_records(
         if name not in stats:
             problems.append(record.Problem(key, f"in {file.path.name}, but no such file"))
         elif len(objects) > 1 and not cropped:
-            problems.append(record.Problem(
-                key, f"shows {len(objects)} objects; data.crop_margin of 0 or more crops to each"
-            ))
+            problems.append(
+                record.Problem(
+                    key,
+                    f"shows {len(objects)} objects; data.crop_margin of 0 or more crops to each",
+                )
+            )
         else:
             made = [
                 record.file_record(root, key, stats[name], splits, *_arrays(single, parts))

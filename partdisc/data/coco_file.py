@@ -87,9 +87,7 @@ class CocoFile:
             named.add(one[name])
         return table
 
-    def objects(
-        self, names: list[str], category: str, split: set[str]
-    ) -> dict[Any, list[Object]]:
+    def objects(self, names: list[str], category: str, split: set[str]) -> dict[Any, list[Object]]:
         """Find the objects of each image; none in images without annotation.
 
         Args:

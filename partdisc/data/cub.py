@@ -65,7 +65,8 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
     listed = {key for _, key in names}
     problems += [
         record.Problem(key, f"{record.UNLISTED}{names_path.name}")
-        for key in files if key not in listed
+        for key in files
+        if key not in listed
     ]
     sources = (names_path, split_path, boxes_path, parts_path, points_path)
     return record.Listing(records, problems, tuple(parts.values()), None, sources)

@@ -115,9 +115,7 @@ def _look(one: record.Record, instances: int) -> _Seen:
 
 
 def _counts(config: Any, listing: record.Listing) -> list[Finding]:
-    counts = tuple(
-        sum(split in one.splits for one in listing.records) for split in record.SPLITS
-    )
+    counts = tuple(sum(split in one.splits for one in listing.records) for split in record.SPLITS)
     text = ", ".join(f"{n:,} {split}" for n, split in zip(counts, record.SPLITS, strict=True))
     kind = config.category if config.name == "vehicle_part" else config.splits
     # One species is a part of the set on purpose.
@@ -146,7 +144,9 @@ def _bad(what: str, problems: list[record.Problem], sound: int, config: Any) -> 
     severity = "error" if share > config.max_bad_fraction else "warning"
     first = problems[0]
     return Finding(
-        severity, what, f"{len(problems):,}, such as {first.name}: {first.reason}",
+        severity,
+        what,
+        f"{len(problems):,}, such as {first.name}: {first.reason}",
         tuple(f"{one.name}: {one.reason}" for one in problems),
     )
 
@@ -157,7 +157,8 @@ def _sizes(seen: list[_Seen]) -> Finding:
     sides = np.array([one.size for one in seen])
     low, middle, high = (np.quantile(sides, q, axis=0).astype(int) for q in (0, 0.5, 1))
     return Finding(
-        "ok", "sizes",
+        "ok",
+        "sizes",
         f"{low[0]} to {high[0]} x {low[1]} to {high[1]}, median {middle[0]} x {middle[1]} pixels",
     )
 
@@ -209,7 +210,8 @@ def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
         _named("warning", "images with landmarks outside", points_out),
         _named(
             "error" if _covers_a_split(empty, seen) else "warning",
-            "fit and test images without any landmark", empty,
+            "fit and test images without any landmark",
+            empty,
         ),
         _named("warning", "landmarks that no image shows", never),
     ]

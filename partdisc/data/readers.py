@@ -76,8 +76,12 @@ def _read(name: str, root: pathlib.Path, config: Any) -> record.Listing:
             return vehicle_part.read(root, config.category)
         case "coco":
             return coco.read(
-                root, config.coco_train, config.coco_test, category=config.category,
-                split_polygons=config.split_polygons, cropped=config.crop_margin >= 0,
+                root,
+                config.coco_train,
+                config.coco_test,
+                category=config.category,
+                split_polygons=config.split_polygons,
+                cropped=config.crop_margin >= 0,
             )
     return folder.read(root)
 

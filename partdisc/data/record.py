@@ -235,9 +235,7 @@ def to_numbers(path: pathlib.Path, rows: list[Row], columns: slice) -> np.ndarra
         for row in rows:
             for word in row.words[columns]:
                 if not _is_number(word):
-                    raise errors.DataError(
-                        f"{path}, line {row.line}: '{word}' is no finite number"
-                    )
+                    raise errors.DataError(f"{path}, line {row.line}: '{word}' is no finite number")
     return values
 
 

@@ -30,7 +30,8 @@ def check(config: Any, workdir: Workdir) -> int:
         images.
     """
     findings = doctor.examine(
-        config.data, seed=config.seed,
+        config.data,
+        seed=config.seed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
     )
     worst = doctor.worst(findings)
@@ -59,10 +60,12 @@ def check(config: Any, workdir: Workdir) -> int:
     say(f"examination {workdir.path / 'check.json'}")
     if worst != "error":
         stages.open_inputs(config, workdir)
-    say({
-        "ok": "config, data and weights are in order; nothing was computed",
-        "note": "config, data and weights are in order; nothing was computed",
-        "warning": "the data can be used, with the warnings above; nothing was computed",
-        "error": "the data has errors; nothing was computed",
-    }[worst])
+    say(
+        {
+            "ok": "config, data and weights are in order; nothing was computed",
+            "note": "config, data and weights are in order; nothing was computed",
+            "warning": "the data can be used, with the warnings above; nothing was computed",
+            "error": "the data has errors; nothing was computed",
+        }[worst]
+    )
     return STATUS[worst]

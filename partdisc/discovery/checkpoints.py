@@ -57,9 +57,7 @@ class Checkpoints:
         """Return the last complete checkpoint, with the shapes and types of `like`."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like._asdict())
         with _quiet():
-            saved = self._manager.restore(
-                self.latest(), args=ocp.args.StandardRestore(abstract)
-            )
+            saved = self._manager.restore(self.latest(), args=ocp.args.StandardRestore(abstract))
         return State(**saved)
 
     def close(self) -> None:

@@ -162,8 +162,11 @@ def cache_features(
             fill = batch - len(group)
             pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
             computed = unit_features(
-                weights.params, pixels, backbone=backbone,
-                preprocessing=weights.preprocessing, half_stride=half_stride,
+                weights.params,
+                pixels,
+                backbone=backbone,
+                preprocessing=weights.preprocessing,
+                half_stride=half_stride,
             )
             store[group, : computed.shape[1]] = np.asarray(computed[: len(group)], DTYPE)
             done += len(group)

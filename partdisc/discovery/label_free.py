@@ -61,9 +61,9 @@ def measure(
         targets = np.resize(sample[start : start + BATCH], BATCH)
         # A last batch that is not full is filled with repetitions that count nothing.
         counts = (np.arange(BATCH) < len(sample) - start).astype(np.float32)
-        sums.append(_batch(
-            settings, params, images, pools, targets, counts, jax.random.fold_in(key, start)
-        ))
+        sums.append(
+            _batch(settings, params, images, pools, targets, counts, jax.random.fold_in(key, start))
+        )
     total = jax.tree.map(lambda *parts: np.sum(np.stack(parts), axis=0), *sums)
     norms = np.sqrt(total["own_square"] * total["pool_square"])
     return LabelFree(

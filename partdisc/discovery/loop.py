@@ -61,8 +61,9 @@ def collapse(records: list[dict[str, float]], parts: int, background: str) -> st
     if share > limit:
         by_itself = "background_share" in mean and background != "salient"
         cure = (
-            "config.pseudo_gt.background = 'salient' avoids it" if by_itself else
-            "a lower config.train.learning_rate may avoid it"
+            "config.pseudo_gt.background = 'salient' avoids it"
+            if by_itself
+            else "a lower config.train.learning_rate may avoid it"
         )
         return (
             f"background collapse: {100 * share:.0f} % of the cells are background, so "
@@ -209,22 +210,27 @@ def _loop(config, workdir, settings, state, images, pools, key, checkpoints, log
             seconds, clock = time.monotonic() - clock, time.monotonic()
             log.write({"step": step, **row, "seconds": seconds})
             progress.advance(1, f"loss {row['loss']:.3f}")
-            if not warned and (message := collapse(
-                log.records, config.parts.count, config.pseudo_gt.background
-            )):
+            if not warned and (
+                message := collapse(log.records, config.parts.count, config.pseudo_gt.background)
+            ):
                 say(f"warning at step {step}: {message}")
                 warned = True
 
         for step in range(first, steps):
             if refresh and (step % refresh == 0 or step == first):
                 members = _refreshed(
-                    config, workdir, settings, state, images, pools, key, checkpoints,
+                    config,
+                    workdir,
+                    settings,
+                    state,
+                    images,
+                    pools,
+                    key,
+                    checkpoints,
                     step // refresh,
                 )
             targets = targets_of_step(step, count, config.train.batch, config.seed)
-            state, metrics = train_step(
-                settings, state, images, members, targets, base_key
-            )
+            state, metrics = train_step(settings, state, images, members, targets, base_key)
             # Fetched one step late, so that the host never makes the device wait.
             if pending is not None:
                 record(*pending)

@@ -54,10 +54,15 @@ def unit_maps(layer: Layer, params: Any, images: Images) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=0)
 def _align(settings, maps, images, target, members, base_key):
     alignment, matches = align_pairs(
-        jax.random.fold_in(base_key, target), maps[target][None], maps[members][None],
-        images.saliency[target][None], images.saliency[members][None],
-        images.grids[target][None], images.grids[members][None],
-        matching=dict(settings.matching), alignment=dict(settings.alignment),
+        jax.random.fold_in(base_key, target),
+        maps[target][None],
+        maps[members][None],
+        images.saliency[target][None],
+        images.saliency[members][None],
+        images.grids[target][None],
+        images.grids[members][None],
+        matching=dict(settings.matching),
+        alignment=dict(settings.alignment),
     )
     support = alignment.score * jnp.sum(matches.weight, axis=-1)
     found = PoolAlignment(

@@ -50,10 +50,17 @@ def find_pools(
       nats for `spatial_js`, 1 - cosine for `position_free`.
     """
     options = config.pools
-    descriptors = np.asarray(_descriptors(
-        params, images.features, images.grids, images.offset, layer=settings.layer,
-        similarity=options.similarity, grid_size=options.grid,
-    ))
+    descriptors = np.asarray(
+        _descriptors(
+            params,
+            images.features,
+            images.grids,
+            images.offset,
+            layer=settings.layer,
+            similarity=options.similarity,
+            grid_size=options.grid,
+        )
+    )
     if options.similarity == "position_free":
         distance = 1.0 - descriptors @ descriptors.T
     else:
@@ -64,8 +71,13 @@ def find_pools(
         return pools.nearest(distance, options.size)
     members, distances = pools.nearest(distance, min(options.candidates, len(distance) - 1))
     aligned = align_pools(
-        settings, unit_maps(settings.layer, params, images), images, np.arange(len(members)),
-        members, seed=config.seed, label=f"{label}, aligned",
+        settings,
+        unit_maps(settings.layer, params, images),
+        images,
+        np.arange(len(members)),
+        members,
+        seed=config.seed,
+        label=f"{label}, aligned",
     )
     best = pools.best_aligned(aligned.support, options.size)
     return tuple(np.take_along_axis(array, best, axis=1) for array in (members, distances))

@@ -83,7 +83,10 @@ def open_data(config: Any, workdir: Workdir) -> Inputs:
     network = backbone(config.backbone.name, config.backbone.layer)
     dataset = prepared_data(config, workdir)
     geometry = images.geometry(
-        dataset.sizes, dataset.crops, config.data.short_side, network.stride,
+        dataset.sizes,
+        dataset.crops,
+        config.data.short_side,
+        network.stride,
         config.data.max_aspect,
     )
     _describe(dataset)
@@ -107,7 +110,11 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
     )
     _check_enough(config, dataset, geometry, network)
     key = digest(
-        dataset.fingerprint, weights.digest, weights.preprocessing, network.name, network.layer,
+        dataset.fingerprint,
+        weights.digest,
+        weights.preprocessing,
+        network.name,
+        network.layer,
         geometry.working,
     )
     write_json(
@@ -129,8 +136,11 @@ def _check_protocols(config: Any, dataset: Dataset) -> None:
     """Refuse regression protocols for which a labelled data set lacks eyes or boxes."""
     if not dataset.landmark_names:
         return
-    has = {"sizes": True, "eyes": dataset.eyes is not None,
-           "boxes": bool(np.isfinite(dataset.boxes).all(axis=-1).any())}
+    has = {
+        "sizes": True,
+        "eyes": dataset.eyes is not None,
+        "boxes": bool(np.isfinite(dataset.boxes).all(axis=-1).any()),
+    }
     for name in regression_protocols(config):
         for need in PROTOCOLS[name].needs:
             if not has[need]:
@@ -176,8 +186,9 @@ def _check_enough(
         raise DataError(
             f"{len(train)} training images, but config.pools.size is {config.pools.size}: an "
             f"image needs that many others; add images or set it to {max(len(train) - 1, 1)} "
-            "or less" if len(train) > 1 else
-            f"{len(train)} training images: parts are found by comparing images, at least 2"
+            "or less"
+            if len(train) > 1
+            else f"{len(train)} training images: parts are found by comparing images, at least 2"
         )
     cells = (geometry.working[train] // network.stride).prod(axis=1)
     vectors = int(np.minimum(cells, config.clusters.cells_per_image).sum())

@@ -50,7 +50,9 @@ def settings_of(config: Any) -> Settings:
     }
     return Settings(
         layer=make_layer(
-            config.clusters.kind, parts=config.parts.count, kappa=config.parts.kappa,
+            config.clusters.kind,
+            parts=config.parts.count,
+            kappa=config.parts.kappa,
             background=config.parts.background,
         ),
         objective=train.objective,
@@ -148,9 +150,15 @@ def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array
     maps = jax.vmap(jax.vmap(matching.peak_normalise))(probs)
     unit = normalise(maps)
     alignment, matches = align_pairs(
-        key, unit[:, 0], unit[:, 1:], batch.saliency[:, 0], batch.saliency[:, 1:],
-        batch.grids[:, 0], batch.grids[:, 1:],
-        matching=dict(settings.matching), alignment=dict(settings.alignment),
+        key,
+        unit[:, 0],
+        unit[:, 1:],
+        batch.saliency[:, 0],
+        batch.saliency[:, 1:],
+        batch.grids[:, 0],
+        batch.grids[:, 1:],
+        matching=dict(settings.matching),
+        alignment=dict(settings.alignment),
     )
     cells = probs.shape[2]
     warp = functools.partial(warp_weights, cells=cells)
@@ -175,8 +183,13 @@ def supervise(key: jax.Array, settings: Settings, batch: Batch, probs: jax.Array
         return jnp.where(background, settings.layer.parts, labels)
 
     labels = jax.vmap(label)(
-        maps[:, 0], maps[:, 1:], batch.saliency[:, 0], batch.saliency[:, 1:], weights,
-        batch.valid[:, 0], batch.grids[:, 0],
+        maps[:, 0],
+        maps[:, 1:],
+        batch.saliency[:, 0],
+        batch.saliency[:, 1:],
+        weights,
+        batch.valid[:, 0],
+        batch.grids[:, 0],
     )
     return Supervision(labels, weights, alignment, matches)
 

@@ -74,9 +74,13 @@ def error_by_fit_size(
             chosen = usable[np.random.default_rng([seed, size, draw]).permutation(count)[:size]]
             errors.append(
                 regression_error(
-                    np.asarray(fit_points)[chosen], np.asarray(fit_landmarks)[chosen],
-                    test_points, test_landmarks,
-                    image_size=_of_fit(image_size, chosen), boxes=_of_fit(boxes, chosen), **options,
+                    np.asarray(fit_points)[chosen],
+                    np.asarray(fit_landmarks)[chosen],
+                    test_points,
+                    test_landmarks,
+                    image_size=_of_fit(image_size, chosen),
+                    boxes=_of_fit(boxes, chosen),
+                    **options,
                 ).error
             )
         deviation = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0

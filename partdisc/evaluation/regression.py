@@ -92,8 +92,10 @@ def regression_error(
     (fit_k, fit_l, test_k, test_l) = (shape[1:] for shape in shapes)
     if (
         any(len(shape) != 3 or shape[2] != 2 for shape in shapes)
-        or fit_k != test_k or fit_l != test_l
-        or shapes[0][0] != shapes[1][0] or shapes[2][0] != shapes[3][0]
+        or fit_k != test_k
+        or fit_l != test_l
+        or shapes[0][0] != shapes[1][0]
+        or shapes[2][0] != shapes[3][0]
     ):
         raise ValueError(
             "points and landmarks of the fit and of the test images must be [Nf, K, 2], "
@@ -102,8 +104,12 @@ def regression_error(
     if eyes is not None and not all(0 <= eye < shapes[1][1] for eye in eyes):
         raise ConfigError(f"eyes: {eyes} are no indices of {shapes[1][1]} landmarks")
     fit, test = (
-        Images(np.asarray(marks, np.float64), _sizes(image_size, split, len(marks)),
-               None if boxes is None else np.asarray(boxes[split], np.float64), eyes)
+        Images(
+            np.asarray(marks, np.float64),
+            _sizes(image_size, split, len(marks)),
+            None if boxes is None else np.asarray(boxes[split], np.float64),
+            eyes,
+        )
         for split, marks in enumerate((fit_landmarks, test_landmarks))
     )
     for name in rules.needs:
@@ -112,8 +118,10 @@ def regression_error(
             raise ConfigError(f"{argument}: protocol '{protocol}' needs it")
     length = _normaliser(protocol, normaliser, test)
     (fit_points, fit_marks), (test_points, test_marks) = (
-        (rules.frame(np.asarray(points, np.float64), images),
-         _truncated(rules.frame(images.landmarks, images), rules))
+        (
+            rules.frame(np.asarray(points, np.float64), images),
+            _truncated(rules.frame(images.landmarks, images), rules),
+        )
         for points, images in ((fit_points, fit), (test_points, test))
     )
     if length is None:
@@ -275,4 +283,3 @@ def _fill_unseen(predictions: np.ndarray) -> np.ndarray:
     """Put landmarks [..., L, 2] that could not be fitted at the mean of the others."""
     others = _mean_of_finite(predictions, -2)[..., None, :]
     return np.where(np.isfinite(predictions), predictions, others)
-

@@ -24,9 +24,7 @@ class Agreement(NamedTuple):
     items: int
 
 
-def keypoint_agreement(
-    probs: np.ndarray, visible: np.ndarray, *, foreground: bool
-) -> Agreement:
+def keypoint_agreement(probs: np.ndarray, visible: np.ndarray, *, foreground: bool) -> Agreement:
     """Compare the part at each visible keypoint with the keypoint's id.
 
     Args:

@@ -119,8 +119,11 @@ def align(
       The best alignment; the identity where there are no matches.
     """
     plausible = functools.partial(
-        is_plausible, grid=source_grid, max_area_change=max_area_change,
-        max_stretch=max_stretch, max_rotation=max_rotation,
+        is_plausible,
+        grid=source_grid,
+        max_area_change=max_area_change,
+        max_stretch=max_stretch,
+        max_rotation=max_rotation,
     )
     identity = jnp.eye(3, dtype=jnp.float32)
     candidates = identity[None]
@@ -144,9 +147,7 @@ def align(
     transform, best_score = candidates[best], scores[best]
     for _ in range(polish if FAMILIES[family] else 0):
         weight = jnp.where(inliers_of(transform), matches.weight, 0.0)
-        polished, determined = least_squares(
-            matches.source, matches.target, weight, family=family
-        )
+        polished, determined = least_squares(matches.source, matches.target, weight, family=family)
         new_score = score(polished[None])[0]
         better = determined & plausible(polished) & (new_score >= best_score)
         transform = jnp.where(better, polished, transform)
@@ -203,13 +204,22 @@ def align_pairs(
     def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
         matches = find_matches(
             match_cosines(target, source),
-            target_salient, source_salient, target_grid, source_grid, **options,
+            target_salient,
+            source_salient,
+            target_grid,
+            source_grid,
+            **options,
         )
         return align(key, matches, source_grid, **arguments), matches
 
     over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
     keys = jax.random.split(key, source_maps.shape[:2])
     return jax.vmap(over_pool)(
-        keys, target_maps, source_maps, target_saliency, source_saliency,
-        target_grids, source_grids,
+        keys,
+        target_maps,
+        source_maps,
+        target_saliency,
+        source_saliency,
+        target_grids,
+        source_grids,
     )

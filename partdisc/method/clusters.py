@@ -87,9 +87,7 @@ def seed_centres(key: jax.Array, vectors: jax.Array, *, parts: int) -> jax.Array
     return vectors[chosen]
 
 
-def first_centres(
-    vectors: jax.Array, *, parts: int, seeding_vectors: int, seed: int
-) -> jax.Array:
+def first_centres(vectors: jax.Array, *, parts: int, seeding_vectors: int, seed: int) -> jax.Array:
     """Choose first centres [K, C] among at most `seeding_vectors` random ones of the vectors.
 
     Every kind of clusters starts from the same ones.
@@ -192,5 +190,7 @@ def fit_mixture(
     return repeat(
         lambda mixture: em_step(mixture, vectors, kappa),
         Mixture(centres, jnp.full(parts, 1.0 / parts)),
-        iterations=iterations, tolerance=tolerance, after_step=after_step,
+        iterations=iterations,
+        tolerance=tolerance,
+        after_step=after_step,
     )

@@ -89,7 +89,9 @@ def fit_basis(
     _, basis = repeat(
         lambda factors: multiplicative_step(factors, vectors),
         (vectors @ basis.T / parts, basis),
-        iterations=iterations, tolerance=tolerance, after_step=after_step,
+        iterations=iterations,
+        tolerance=tolerance,
+        after_step=after_step,
     )
     return normalise(basis)
 

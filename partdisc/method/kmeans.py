@@ -72,5 +72,7 @@ def fit_centres(
     return repeat(
         lambda centres: lloyd_step(centres, vectors),
         first_centres(vectors, parts=parts, seeding_vectors=seeding_vectors, seed=seed),
-        iterations=iterations, tolerance=tolerance, after_step=after_step,
+        iterations=iterations,
+        tolerance=tolerance,
+        after_step=after_step,
     )

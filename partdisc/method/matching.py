@@ -50,9 +50,7 @@ def saliency(features: jax.Array, grid: jax.Array) -> jax.Array:
     cosine = features @ features.T
     corners = corner_cells(grid, cells, percent=CORNER_PERCENT)
     others = corners[None] & ~jnp.eye(cells, dtype=bool)
-    largest, _ = jax.lax.top_k(
-        jnp.where(others, cosine, -1.0), min(SALIENCY_NEIGHBOURS, cells)
-    )
+    largest, _ = jax.lax.top_k(jnp.where(others, cosine, -1.0), min(SALIENCY_NEIGHBOURS, cells))
     return jnp.clip(1.0 - jnp.mean(largest, axis=-1), 0.0, 1.0)
 
 

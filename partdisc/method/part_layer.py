@@ -68,9 +68,7 @@ def make_layer(kind: str, *, parts: int, kappa: float, background: str) -> Layer
     return PartLayer(parts, kappa, background)
 
 
-def initial_params(
-    centres: np.ndarray, features: np.ndarray, *, background: str
-) -> dict[str, Any]:
+def initial_params(centres: np.ndarray, features: np.ndarray, *, background: str) -> dict[str, Any]:
     """Build the untrained part layer, the paper's *Clustering* baseline.
 
     Args:

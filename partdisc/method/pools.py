@@ -35,7 +35,11 @@ def _negative_entropy(distribution: jax.Array) -> jax.Array:
 
 @jax.jit
 def _block_divergence(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Return sums of JS = H((p + q) / 2) - (H(p) + H(q)) / 2 over cells: [n, d], [m, d] -> [n, m].
+    """Return sums of JS = H((p + q) / 2) - (H(p) + H(q)) / 2 over cells: [n, m].
+
+    Args:
+      first: [n, d].
+      second: [m, d].
     """
     first_sum, second_sum = _negative_entropy(first), _negative_entropy(second)
     mixed = jax.lax.map(lambda p: _negative_entropy(0.5 * (p[None] + second)), first)

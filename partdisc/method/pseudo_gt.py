@@ -49,9 +49,7 @@ def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.
         )
         rank = jnp.sum(rival & ahead, axis=1)
         refusal = active & (rank >= capacity[choice])
-        refused = refused | (
-            refusal[:, None] & (choice[:, None] == jnp.arange(channels)[None])
-        )
+        refused = refused | (refusal[:, None] & (choice[:, None] == jnp.arange(channels)[None]))
         return refused, jnp.any(refusal)
 
     start = jnp.broadcast_to((capacity <= 0)[None], scores.shape)

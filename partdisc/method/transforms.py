@@ -137,10 +137,12 @@ def least_squares(
         determined = determined & (determinant > 0.01)
     if family == "affine":
         cross = (centred * share[:, None]).T @ (target - target_mean[None])
-        adjugate = jnp.stack([
-            jnp.stack([scatter[1, 1], -scatter[0, 1]]),
-            jnp.stack([-scatter[1, 0], scatter[0, 0]]),
-        ])
+        adjugate = jnp.stack(
+            [
+                jnp.stack([scatter[1, 1], -scatter[0, 1]]),
+                jnp.stack([-scatter[1, 0], scatter[0, 0]]),
+            ]
+        )
         solved = (adjugate @ cross / jnp.where(determined, determinant, 1.0)).T
         linear = jnp.where(determined, solved, linear)
     shift = target_mean - linear @ source_mean
@@ -167,10 +169,12 @@ def _direct_linear(source: jax.Array, target: jax.Array, share: jax.Array) -> ja
     columns = (from_cells @ _homogeneous(source)).T
     aim = (to_unit @ _homogeneous(target))[:2]
     nothing = jnp.zeros_like(columns)
-    rows = jnp.concatenate([
-        jnp.concatenate([columns, nothing, -aim[0][:, None] * columns[:, :2]], axis=1),
-        jnp.concatenate([nothing, columns, -aim[1][:, None] * columns[:, :2]], axis=1),
-    ])
+    rows = jnp.concatenate(
+        [
+            jnp.concatenate([columns, nothing, -aim[0][:, None] * columns[:, :2]], axis=1),
+            jnp.concatenate([nothing, columns, -aim[1][:, None] * columns[:, :2]], axis=1),
+        ]
+    )
     weighted = rows * jnp.tile(share, 2)[:, None]
     # Where all matches but one lie on a line the perspective is open: a ridge makes it none.
     normal = (rows.T @ weighted).at[[6, 7], [6, 7]].add(PERSPECTIVE_RIDGE)

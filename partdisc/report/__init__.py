@@ -105,9 +105,14 @@ def _draw_parts(draw, config, inputs, features, start, settings, params, channel
         ("heat_maps_untrained", "before training", start.params, untrained),
     ):
         draw(
-            figures.heat_maps, name, pictures,
+            figures.heat_maps,
+            name,
+            pictures,
             part_maps(inputs, features, shown, settings, layer, start.offset, few.channels),
-            few.titles, points=marks, truth=truth, caption=f"The parts on {kind} images, {when}",
+            few.titles,
+            points=marks,
+            truth=truth,
+            caption=f"The parts on {kind} images, {when}",
         )
     patches = [
         strongest_patches(inputs, split, points[:, k], scores[:, k], config.detection.box)
@@ -115,7 +120,12 @@ def _draw_parts(draw, config, inputs, features, start, settings, params, channel
     ]
     draw(figures.part_gallery, "part_gallery", patches, few.titles)
     draw(
-        figures.detections, "detections", pictures, points[rows], scores[rows], parts.titles,
+        figures.detections,
+        "detections",
+        pictures,
+        points[rows],
+        scores[rows],
+        parts.titles,
         caption=f"Detected parts on {kind} images",
     )
 
@@ -126,24 +136,33 @@ def _draw_pairs(draw, config, inputs, settings, params, train_images, pools, dis
     targets = [working_image(inputs, index) for index in train[rows]]
     near = pools[rows, :NEIGHBOURS]
     draw(
-        figures.similar_pools, "similar_pools", targets,
+        figures.similar_pools,
+        "similar_pools",
+        targets,
         [[working_image(inputs, index) for index in train[members]] for members in near],
-        distances[rows, :NEIGHBOURS], measure=_MEASURES[config.pools.similarity],
+        distances[rows, :NEIGHBOURS],
+        measure=_MEASURES[config.pools.similarity],
     )
     pairs = [
-        show_pair(config, inputs, settings, params, train_images, row, pools[row])
-        for row in rows
+        show_pair(config, inputs, settings, params, train_images, row, pools[row]) for row in rows
     ]
     draw(
-        figures.aligned_pair, "aligned_pairs", targets,
+        figures.aligned_pair,
+        "aligned_pairs",
+        targets,
         [working_image(inputs, train[pair.neighbour]) for pair in pairs],
-        [pair.target for pair in pairs], [pair.source for pair in pairs],
-        [pair.fits for pair in pairs], [pair.transform for pair in pairs],
+        [pair.target for pair in pairs],
+        [pair.source for pair in pairs],
+        [pair.fits for pair in pairs],
+        [pair.transform for pair in pairs],
         caption="Of each pool, the neighbour that alignment helped most",
     )
     draw(
-        figures.pseudo_ground_truth, "pseudo_ground_truth", targets,
-        [pair.labels for pair in pairs], background=settings.layer.parts,
+        figures.pseudo_ground_truth,
+        "pseudo_ground_truth",
+        targets,
+        [pair.labels for pair in pairs],
+        background=settings.layer.parts,
         centres=[
             [network.stride * np.arange(side) + network.origin for side in pair.labels.shape]
             for pair in pairs

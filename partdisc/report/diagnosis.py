@@ -149,8 +149,14 @@ def _draw(config, workdir, inputs, pools, measured: _Measured, params) -> list:
         rows = rows[np.isfinite(worth[rows].max(axis=1))]
         shown = [
             show_pair(
-                config, inputs, measured.settings, params, pools.images, pools.targets[row],
-                pools.members[row], neighbour[row],
+                config,
+                inputs,
+                measured.settings,
+                params,
+                pools.images,
+                pools.targets[row],
+                pools.members[row],
+                neighbour[row],
             )
             for row in rows
         ]
@@ -158,9 +164,12 @@ def _draw(config, workdir, inputs, pools, measured: _Measured, params) -> list:
         figures.aligned_pair(
             [working_image(inputs, pools.index[pools.targets[row]]) for row in rows],
             [working_image(inputs, pools.index[pair.neighbour]) for pair in shown],
-            [pair.target for pair in shown], [pair.source for pair in shown],
-            [pair.fits for pair in shown], [pair.transform for pair in shown],
-            path, caption=caption,
+            [pair.target for pair in shown],
+            [pair.source for pair in shown],
+            [pair.fits for pair in shown],
+            [pair.transform for pair in shown],
+            path,
+            caption=caption,
             remarks=[
                 f"{before[row, j]:.2f} to {after[row, j]:.2f}"
                 for row, j in zip(rows, neighbour[rows], strict=True)

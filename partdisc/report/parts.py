@@ -117,9 +117,7 @@ def unpacked(cells: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return cells[..., : grid.prod()].reshape(*cells.shape[:-1], *grid)
 
 
-def on_pixels(
-    maps: np.ndarray, size: tuple[int, int], stride: float, origin: float
-) -> np.ndarray:
+def on_pixels(maps: np.ndarray, size: tuple[int, int], stride: float, origin: float) -> np.ndarray:
     """Resample maps of cells on the pixels of their image, bilinear.
 
     Beyond the outer cells' centres the value stays.
@@ -160,7 +158,8 @@ def strongest_patches(
     order = np.argsort(-scores, kind="stable")[:PATCHES]
     return [
         patch(working_image(inputs, indices[n]), points[n], side)
-        for n in order if np.isfinite(scores[n])
+        for n in order
+        if np.isfinite(scores[n])
     ]
 
 
@@ -170,5 +169,3 @@ def patch(image: np.ndarray, point: np.ndarray, side: float) -> np.ndarray:
     canvas = np.pad(image, ((side, side), (side, side), (0, 0)), constant_values=NOTHING)
     y, x = (np.floor(point - side / 2 + 1).astype(int) + side).tolist()
     return canvas[y : y + side, x : x + side]
-
-

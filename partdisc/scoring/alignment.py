@@ -141,7 +141,12 @@ def align(
     """Align the pools as training does, by the `unit_maps` of their images."""
     family = dict(settings.alignment)["transform"]
     return align_pools(
-        settings, maps, pools.images, pools.targets, pools.members, seed=config.seed,
+        settings,
+        maps,
+        pools.images,
+        pools.targets,
+        pools.members,
+        seed=config.seed,
         label=f"aligning ({family})",
     )
 

@@ -140,7 +140,10 @@ def equivariance_error(
         matrix = random_warp(np.random.default_rng([config.seed, index]), pixels.shape[:2])
         pair = np.stack([pixels, warp_image(pixels, matrix)])
         features = unit_features(
-            weights.params, pair, backbone=network, preprocessing=weights.preprocessing,
+            weights.params,
+            pair,
+            backbone=network,
+            preprocessing=weights.preprocessing,
             half_stride=False,
         )
         original, warped = centred(features.astype(np.float16), jnp.asarray(offset))

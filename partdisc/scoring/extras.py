@@ -105,14 +105,15 @@ def _regression(config, inputs, fit, test, name) -> Any:
     if name == "backward":
         # A channel's points are the landmarks now; landmarks that are not seen are filled.
         return evaluation.regression_error(
-            fit_split.landmarks, points[0], test_split.landmarks, points[1],
+            fit_split.landmarks,
+            points[0],
+            test_split.landmarks,
+            points[1],
             normaliser=test_split.length,
         ).error
     data = (points[0], fit_split.landmarks, points[1], test_split.landmarks)
     if name == "fit_sizes":
-        rows = evaluation.error_by_fit_size(
-            *data, seed=config.seed, normaliser=test_split.length
-        )
+        rows = evaluation.error_by_fit_size(*data, seed=config.seed, normaliser=test_split.length)
         return [row._asdict() for row in rows]
     score = evaluation.regression_error(*data, normaliser=test_split.length)
     shares = evaluation.cumulative_errors(score.per_image, np.array(THRESHOLDS, float))

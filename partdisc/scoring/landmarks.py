@@ -117,9 +117,14 @@ def _errors(config: Any, inputs: stages.Inputs, fit: Split, test: Split, points:
     scores = {}
     for name in regression_protocols(config):
         scores[name] = evaluation.regression_error(
-            points[0], fit.landmarks, points[1], test.landmarks, protocol=name,
+            points[0],
+            fit.landmarks,
+            points[1],
+            test.landmarks,
+            protocol=name,
             normaliser=test.length if name == "default" else None,
-            image_size=(fit.sizes, test.sizes), boxes=(fit.boxes, test.boxes),
+            image_size=(fit.sizes, test.sizes),
+            boxes=(fit.boxes, test.boxes),
             eyes=inputs.dataset.eyes,
         )
     return scores
@@ -147,7 +152,9 @@ def regress(
         errors = _errors(config, inputs, fit_split, test_split, points)
         for name, error in errors.items():
             found[name] |= {
-                f"nme_{kind}": error.error, "n_fit": error.n_fit, "n_test": error.n_test
+                f"nme_{kind}": error.error,
+                "n_fit": error.n_fit,
+                "n_test": error.n_test,
             }
     first = found[regression_protocols(config)[0]]
     return first | {"channels_regressed": points[0].shape[1], "regression": found}
@@ -188,14 +195,11 @@ def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, Any]]:
     pixel = config.data.short_side / 4
     still = tuple(np.full((len(one.sizes), 1, 2), pixel) for one in (fit, test))
     errors = {
-        name: error.error
-        for name, error in _errors(config, inputs, fit, test, still).items()
+        name: error.error for name, error in _errors(config, inputs, fit, test, still).items()
     }
     first = regression_protocols(config)[0]
     found = {"mean_shape": {"nme": errors[first], "regression": errors}}
     if first == "default":
-        centre = evaluation.constant_point_error(
-            test.landmarks, test.sizes, normaliser=test.length
-        )
+        centre = evaluation.constant_point_error(test.landmarks, test.sizes, normaliser=test.length)
         found["image_centre"] = {"nme": centre.error}
     return found

@@ -22,9 +22,7 @@ from partdisc.scoring.landmarks import (
 )
 
 
-@functools.partial(
-    jax.jit, static_argnames=("layer", "box_side", "nms_iou", "per_part", "batch")
-)
+@functools.partial(jax.jit, static_argnames=("layer", "box_side", "nms_iou", "per_part", "batch"))
 def _detect_all(params, features, grids, offset, *, layer, batch, **options):
     def one(image):
         packed, grid = image
@@ -70,8 +68,11 @@ def predict(
             np.pad(taken, ((0, fill), (0, 0), (0, 0))),
             np.pad(grids, ((0, fill), (0, 0)), constant_values=1),
             offset,
-            layer=layer, box_side=config.detection.box / stride,
-            nms_iou=config.detection.nms_iou, per_part=config.detection.per_part, batch=8,
+            layer=layer,
+            box_side=config.detection.box / stride,
+            nms_iou=config.detection.nms_iou,
+            per_part=config.detection.per_part,
+            batch=8,
         )
         detections, centres = jax.tree.map(np.asarray, arrays)
         geometry = inputs.geometry.take(chunk)
@@ -114,7 +115,8 @@ def score(
     """
     figures: dict[str, Any] = {
         f"{measure}_{name}": float("nan")
-        for name in ("box", "short_side") for measure in ("map_l2", "pck")
+        for name in ("box", "short_side")
+        for measure in ("map_l2", "pck")
     }
     first = None
     for protocol in detection_protocols(config):
@@ -140,11 +142,15 @@ def _score_distances(config, inputs, fit, test, protocol):
             continue
         ap = [
             evaluation.part_average_precision(
-                one.scores, one.points, dataset.instances[index], lengths[name],
+                one.scores,
+                one.points,
+                dataset.instances[index],
+                lengths[name],
                 threshold=threshold,
             )
             for one, index, lengths in (
-                (fit, fit_index, fit_length), (test, test_index, test_length)
+                (fit, fit_index, fit_length),
+                (test, test_index, test_length),
             )
         ]
         precision = evaluation.mean_average_precision(
@@ -152,7 +158,9 @@ def _score_distances(config, inputs, fit, test, protocol):
         )
         figures[f"map_{protocol}_{name}"] = precision.mean
         figures[f"pck_{name}"] = evaluation.pck(
-            test.peak[:, precision.channels], dataset.points[test_index], test_length[name],
+            test.peak[:, precision.channels],
+            dataset.points[test_index],
+            test_length[name],
             threshold=threshold,
         )
         first = first or precision
@@ -165,12 +173,15 @@ def _score_boxes(config, inputs, fit, test, protocol):
     ap = []
     for one, split in ((fit, "fit"), (test, "test")):
         index = dataset.splits[split]
-        ap.append(evaluation.box_average_precision(
-            one.scores,
-            part_boxes(config, inputs, index, one.points),
-            part_boxes(config, inputs, index, dataset.instances[index]),
-            iou=config.evaluation.iou, inclusive=protocol == "vsp",
-        ))
+        ap.append(
+            evaluation.box_average_precision(
+                one.scores,
+                part_boxes(config, inputs, index, one.points),
+                part_boxes(config, inputs, index, dataset.instances[index]),
+                iou=config.evaluation.iou,
+                inclusive=protocol == "vsp",
+            )
+        )
     precision = evaluation.mean_average_precision(
         *ap, channel_selection=config.evaluation.channel_selection
     )
@@ -199,9 +210,7 @@ def part_boxes(
     inner = (1,) * (points.ndim - 2)
     stop = ((crop[:, 2:] - crop[:, :2]) * scale[:, None] - 0.5).reshape(-1, *inner, 2)
     half = 0.5 * config.detection.box
-    return np.concatenate(
-        [np.clip(centres + side, -0.5, stop) for side in (-half, half)], axis=-1
-    )
+    return np.concatenate([np.clip(centres + side, -0.5, stop) for side in (-half, half)], axis=-1)
 
 
 def detection_rows(
@@ -232,12 +241,14 @@ def detection_rows(
         enough = scores >= config.detection.min_score * scores.max(initial=0.0)
         for n, d in np.argwhere(enough & np.isfinite(scores)):
             point = found.points[n, channel, d]
-            rows.append({
-                "image": inputs.dataset.keys[indices[n]],
-                "part": name,
-                "channel": int(channel),
-                "score": round(float(scores[n, d]), 4),
-                "point": [round(value, 2) for value in point.tolist()],
-                "box": [round(v, 2) for v in (*(point - half[n]), *(point + half[n]))],
-            })
+            rows.append(
+                {
+                    "image": inputs.dataset.keys[indices[n]],
+                    "part": name,
+                    "channel": int(channel),
+                    "score": round(float(scores[n, d]), 4),
+                    "point": [round(value, 2) for value in point.tolist()],
+                    "box": [round(v, 2) for v in (*(point - half[n]), *(point + half[n]))],
+                }
+            )
     return rows

@@ -26,9 +26,7 @@ _WARNINGS = {
     "test": "test (an upper bound)",
 }
 
-ALIGNMENT_COLUMNS = (
-    "before", "after", "oracle", "improved", "identity", "inliers", "matches"
-)
+ALIGNMENT_COLUMNS = ("before", "after", "oracle", "improved", "identity", "inliers", "matches")
 
 
 def described(name: str) -> str:
@@ -58,10 +56,12 @@ def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
         for name in layers
     ]
     for name, figures in results["baselines"].items():
-        rows.append([
-            name.replace("_", " "),
-            *(f"{figures['nme']:.2f}" if key == "nme_peak" else "-" for _, key in keys),
-        ])
+        rows.append(
+            [
+                name.replace("_", " "),
+                *(f"{figures['nme']:.2f}" if key == "nme_peak" else "-" for _, key in keys),
+            ]
+        )
     title = (
         f"{_subject(results)}: {last['n_fit']} fit, "
         f"{last['n_test']} test images; %; mAP and PCK: higher is better, NME: lower; "
@@ -118,8 +118,13 @@ def _print_label_free(results: dict[str, Any], layers: tuple[str, ...]) -> None:
         f"{_subject(results)}: no landmarks, label-free figures",
         ["", "agreement of aligned images", "cells that are background", "parts in use"],
         [
-            [name, *(f"{100 * results[name]['label_free'][key]:.1f} %" for key in
-                     ("agreement", "background_argmax", "channels_in_use"))]
+            [
+                name,
+                *(
+                    f"{100 * results[name]['label_free'][key]:.1f} %"
+                    for key in ("agreement", "background_argmax", "channels_in_use")
+                ),
+            ]
             for name in layers
         ],
     )
@@ -138,8 +143,11 @@ def _print_protocols(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     table(
         "landmark regression by protocol, %; these differ in what counts as 100 %",
         [
-            "", *(f"{name} {kind.removeprefix('nme_')}" for name, kind in columns),
-            "same pixel", "fit", "test",
+            "",
+            *(f"{name} {kind.removeprefix('nme_')}" for name, kind in columns),
+            "same pixel",
+            "fit",
+            "test",
         ],
         [
             [

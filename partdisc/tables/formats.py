@@ -46,6 +46,7 @@ _LATEX = str.maketrans({
 
 def latex(title: str, head: list[str], lines: list[Line], notes: list[str]) -> str:
     """Write a table as LaTeX, without packages."""
+
     def line(cells: list[str]) -> str:
         return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
 

@@ -92,7 +92,8 @@ def _differences(table, groups, papers, outcomes, seeds) -> list[formats.Line]:
     """Compare ours with what it should beat, seed by seed."""
     rows = {row.name: row for row in table.rows if row.changes is not None}
     others = [
-        name for name in ("Clustering", "MaskRegularized", "Ours, settings of the paper")
+        name
+        for name in ("Clustering", "MaskRegularized", "Ours, settings of the paper")
         if name in rows
     ]
     if not others or "Ours" not in rows:
@@ -102,9 +103,9 @@ def _differences(table, groups, papers, outcomes, seeds) -> list[formats.Line]:
         cells = []
         for group, paper in zip(groups, papers, strict=True):
             found = [
-                difference(*(
-                    figures_of(rows[name], column, outcomes, seeds) for name in ("Ours", other)
-                ))
+                difference(
+                    *(figures_of(rows[name], column, outcomes, seeds) for name in ("Ours", other))
+                )
                 for column in group
             ]
             theirs = found[0].published
@@ -116,7 +117,8 @@ def _differences(table, groups, papers, outcomes, seeds) -> list[formats.Line]:
 
 def _notes(table, groups, datasets, outcomes, seeds) -> list[str]:
     notes = [
-        "%, higher is better; in brackets: ours minus the paper's" if table.measure == "map"
+        "%, higher is better; in brackets: ours minus the paper's"
+        if table.measure == "map"
         else "% of the normaliser, lower is better; in brackets: ours minus the paper's"
     ]
     for data, group in zip(datasets, groups, strict=False):
@@ -184,13 +186,21 @@ def _csv(table, groups, outcomes, seeds) -> str:
         source = row.source or ("paper" if row.published else "")
         for column in (column for group in groups for column in group):
             figures = figures_of(row, column, outcomes, seeds)
-            writer.writerow([
-                block, row.name, source, "+".join(column.datasets), column.key,
-                *("" if math.isnan(value) else value
-                  for value in (figures.published, figures.mean, figures.spread)),
-                *(figures.by_seed.get(seed, "") for seed in seeds),
-                *_circumstances(table, row, column, outcomes, seeds),
-            ])
+            writer.writerow(
+                [
+                    block,
+                    row.name,
+                    source,
+                    "+".join(column.datasets),
+                    column.key,
+                    *(
+                        "" if math.isnan(value) else value
+                        for value in (figures.published, figures.mean, figures.spread)
+                    ),
+                    *(figures.by_seed.get(seed, "") for seed in seeds),
+                    *_circumstances(table, row, column, outcomes, seeds),
+                ]
+            )
     return file.getvalue()
 
 

@@ -88,10 +88,17 @@ _DISTANCES = ("map_l2_box", "map_l2_short_side")
 
 
 def _vehicles(category: str) -> Data:
-    return Data(category, {
-        "data.name": "vehicle_part", "data.category": category, "data.crop_margin": 0.0,
-        "data.flip": category != "car", "evaluation.detection": "iou,vsp",
-    }, _BOXES)
+    return Data(
+        category,
+        {
+            "data.name": "vehicle_part",
+            "data.category": category,
+            "data.crop_margin": 0.0,
+            "data.flip": category != "car",
+            "evaluation.detection": "iou,vsp",
+        },
+        _BOXES,
+    )
 
 
 def _faces(heading: str, name: str, splits: str, *stands_for: str) -> Data:
@@ -132,9 +139,7 @@ DATASETS = {category: _vehicles(category) for category in CATEGORIES} | {
 
 
 def _by(columns: tuple[str, ...], *values: float | None) -> dict[str, float]:
-    return {
-        name: value for name, value in zip(columns, values, strict=True) if value is not None
-    }
+    return {name: value for name, value in zip(columns, values, strict=True) if value is not None}
 
 
 def _clustering(published: dict[str, float], source: str = "") -> Row:
@@ -226,19 +231,26 @@ def _deviations(measure: str) -> Table:
 
 # Published elsewhere, where, and by which protocol: one of partdisc.evaluation, or their own.
 _MAFL_ELSEWHERE = (
-    ("DVE", 2.86, "ICCV 2019, own"), ("LEAD", 2.44, "WACV 2022, own"),
-    ("SCE-MAE", 2.07, "CVPR 2024, own"), ("LMDIS, 30 points", 3.15, "CVPR 2018, lmdis"),
-    ("LMDIS, 10 points", 3.46, "CVPR 2018, lmdis"), ("AutoLink", 3.54, "NeurIPS 2022, autolink"),
+    ("DVE", 2.86, "ICCV 2019, own"),
+    ("LEAD", 2.44, "WACV 2022, own"),
+    ("SCE-MAE", 2.07, "CVPR 2024, own"),
+    ("LMDIS, 30 points", 3.15, "CVPR 2018, lmdis"),
+    ("LMDIS, 10 points", 3.46, "CVPR 2018, lmdis"),
+    ("AutoLink", 3.54, "NeurIPS 2022, autolink"),
     ("StableKeypoints", 3.60, "CVPR 2024, own"),
 )
 _CUB_ELSEWHERE = (
-    ("Choudhury et al.", 9.2, "NeurIPS 2021, cub_box"), ("PDiscoNet", 9.12, "ICCV 2023, cub_box"),
-    ("SCOPS", 12.6, "CVPR 2019, cub_box"), ("Huang & Li", 11.6, "CVPR 2020, cub_box"),
-    ("average position", 17.9, "trivial, cub_box"), ("image centre", 23.5, "trivial, cub_box"),
+    ("Choudhury et al.", 9.2, "NeurIPS 2021, cub_box"),
+    ("PDiscoNet", 9.12, "ICCV 2023, cub_box"),
+    ("SCOPS", 12.6, "CVPR 2019, cub_box"),
+    ("Huang & Li", 11.6, "CVPR 2020, cub_box"),
+    ("average position", 17.9, "trivial, cub_box"),
+    ("image centre", 23.5, "trivial, cub_box"),
     ("the true throat alone", 12.1, "trivial, cub_box"),
 )
 _WILD_ELSEWHERE = (
-    ("StableKeypoints", 4.35, "CVPR 2024, own"), ("AutoLink", 5.24, "NeurIPS 2022, autolink"),
+    ("StableKeypoints", 4.35, "CVPR 2024, own"),
+    ("AutoLink", 5.24, "NeurIPS 2022, autolink"),
 )
 
 

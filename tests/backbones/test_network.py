@@ -246,8 +246,12 @@ def test_preprocess_jits_with_the_preprocessing_constant():
 
 @pytest.mark.parametrize(
     ("name", "layer", "shape"),
-    [("vgg16", "pool3", (32, 48)), ("vgg16", "conv4_3", (32, 40)),
-     ("googlenet", "inception_3b", (32, 48)), ("googlenet", "inception_4b", (48, 48))],
+    [
+        ("vgg16", "pool3", (32, 48)),
+        ("vgg16", "conv4_3", (32, 40)),
+        ("googlenet", "inception_3b", (32, 48)),
+        ("googlenet", "inception_4b", (48, 48)),
+    ],
 )
 def test_cells_halfway_are_those_of_shifted_images(rng, name, layer, shape):
     """Inside of an image, that is; what its border hides from a shifted image differs."""
@@ -268,6 +272,4 @@ def test_cells_halfway_are_those_of_shifted_images(rng, name, layer, shape):
         expected = jax.jit(net.apply)(params, shifted)[inner]
         found = fine[:, dy::2, dx::2][inner]
         assert float(jnp.std(expected)) > 0
-        np.testing.assert_allclose(
-            found, expected, rtol=1e-3, atol=1e-4 * float(expected.max())
-        )
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * float(expected.max()))

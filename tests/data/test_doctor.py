@@ -23,9 +23,11 @@ def findings(tmp_path, monkeypatch, rng):
             if not (tmp_path / key).exists():
                 save(tmp_path / key, rng.integers(0, 255, (20, 30, 3), np.uint8))
             points = np.array(points, float).reshape(-1, 2)
-            records.append(record.file_record(
-                tmp_path, key, (tmp_path / key).stat(), splits, points, np.array(box, float)
-            ))
+            records.append(
+                record.file_record(
+                    tmp_path, key, (tmp_path / key).stat(), splits, points, np.array(box, float)
+                )
+            )
         listing = record.Listing(records, list(problems), names, notes=("a note",))
         monkeypatch.setattr(readers, "read", lambda config, seed: listing)
         found = doctor.examine(options("", name=name, **changes), seed=0)

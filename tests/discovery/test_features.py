@@ -63,7 +63,14 @@ def cache(tmp_path, photos, weights, monkeypatch):
     def run(name: str = "features.npy", key: str = "key", indices=None, half_stride=False):
         indices = np.arange(20) if indices is None else indices
         return cache_features(
-            tmp_path / name, key, photos, indices, geometry, NETWORK, weights, batch=BATCH,
+            tmp_path / name,
+            key,
+            photos,
+            indices,
+            geometry,
+            NETWORK,
+            weights,
+            batch=BATCH,
             half_stride=half_stride,
         )
 
@@ -96,8 +103,11 @@ def test_features_equal_those_of_each_image_alone(cache, photos, weights):
 def test_unit_features_of_dark_cells_are_zero(weights):
     params = {name: np.zeros_like(array) for name, array in weights.params.items()}
     found = unit_features(
-        params, np.zeros((2, 8, 8, 3), np.uint8), backbone=NETWORK,
-        preprocessing=weights.preprocessing, half_stride=False,
+        params,
+        np.zeros((2, 8, 8, 3), np.uint8),
+        backbone=NETWORK,
+        preprocessing=weights.preprocessing,
+        half_stride=False,
     )
     np.testing.assert_array_equal(found, np.zeros((2, 4, CHANNELS)))
 
@@ -108,7 +118,9 @@ def test_cells_halfway_lie_between_the_others(cache):
     np.testing.assert_array_equal(fine.grids, 2 * coarse.grids - 1)
     wanted = np.array([3, 0, 19, 7])
     for (found, grids), one in (
-        (fine.take(wanted), coarse), (coarse.take(wanted), coarse), (fine.take_fine(wanted), fine)
+        (fine.take(wanted), coarse),
+        (coarse.take(wanted), coarse),
+        (fine.take_fine(wanted), fine),
     ):
         np.testing.assert_array_equal(grids, one.grids[wanted])
         np.testing.assert_array_equal(found, one.features[wanted])

@@ -17,8 +17,10 @@ def planted(rng, *, images=6, parts=5, channels=16, cells=9):
     )
     features /= np.linalg.norm(features, axis=-1, keepdims=True)
     packed = step.Images(
-        jnp.asarray(features, jnp.float16), jnp.full((images, 2), 3, jnp.int32),
-        jnp.ones((images, cells)), jnp.zeros(channels),
+        jnp.asarray(features, jnp.float16),
+        jnp.full((images, 2), 3, jnp.int32),
+        jnp.ones((images, cells)),
+        jnp.zeros(channels),
     )
     pools = np.array([[(i + 1) % images, (i + 2) % images] for i in range(images)], np.int32)
     params = {

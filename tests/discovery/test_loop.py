@@ -35,8 +35,12 @@ def test_epochs_differ_in_order():
 
 
 HEALTHY = {
-    "loss": 3.0, "background_share": 0.0, "background_argmax": 0.4, "channels_in_use": 120.0,
-    "labels_in_use": 200.0, "seconds": 0.1,
+    "loss": 3.0,
+    "background_share": 0.0,
+    "background_argmax": 0.4,
+    "channels_in_use": 120.0,
+    "labels_in_use": 200.0,
+    "seconds": 0.1,
 }
 
 

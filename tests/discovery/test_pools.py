@@ -23,10 +23,13 @@ def crops(rng):
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     cells = directions[rng.integers(0, PARTS, (WIDE, WIDE))]
     other = rng.permutation(cells.reshape(-1, CHANNELS)).reshape(cells.shape)
-    features = np.stack([
-        pattern[y : y + SIDE, x : x + SIDE].reshape(-1, CHANNELS)
-        for pattern in (cells, other) for y, x in CORNERS
-    ])
+    features = np.stack(
+        [
+            pattern[y : y + SIDE, x : x + SIDE].reshape(-1, CHANNELS)
+            for pattern in (cells, other)
+            for y, x in CORNERS
+        ]
+    )
     count = len(features)
     images = step.Images(
         jnp.asarray(features, jnp.float16),
@@ -108,12 +111,14 @@ def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
     start = stages.Start(params, np.zeros(CHANNELS), "key")
     made = []
     found = np.zeros((12, 4), np.int32), np.zeros((12, 4), np.float32)
-    monkeypatch.setattr(
-        pools, "find_pools", lambda config, *_, **__: made.append(config) or found
-    )
+    monkeypatch.setattr(pools, "find_pools", lambda config, *_, **__: made.append(config) or found)
     with Workdir(tmp_path / "run") as workdir:
         for candidates, radius, fresh in (
-            (0, 1.5, True), (0, 2.5, False), (6, 1.5, True), (6, 1.5, False), (6, 2.5, True),
+            (0, 1.5, True),
+            (0, 2.5, False),
+            (6, 1.5, True),
+            (6, 1.5, False),
+            (6, 2.5, True),
         ):
             made.clear()
             config = config_with(candidates=candidates)

@@ -243,9 +243,7 @@ def test_without_matches_the_maps_lie_as_they_are(planted):
     images, params, pools, _ = planted
     images = images._replace(saliency=jnp.zeros_like(images.saliency))
     settings = settings_for()
-    _, metrics = train_step(
-        settings, start(settings, params), images, pools, TARGETS, KEY
-    )
+    _, metrics = train_step(settings, start(settings, params), images, pools, TARGETS, KEY)
     assert float(metrics["identity_share"]) == 1.0
     assert float(metrics["inliers"]) == 0.0 and float(metrics["score"]) == 0.0
     assert np.isfinite(float(metrics["loss"]))

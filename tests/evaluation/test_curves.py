@@ -41,12 +41,24 @@ def test_boxes_and_sizes_follow_the_draws(rng):
     points, marks = scene(rng, 40)
     boxes = np.concatenate([marks.min(1) - 9, marks.max(1) + rng.uniform(5, 50, (40, 2))], axis=1)
     rows = error_by_fit_size(
-        points[:30], marks[:30], points[30:], marks[30:], seed=0, sizes=(20,), draws=1,
-        protocol="cub_box", boxes=(boxes[:30], boxes[30:]), image_size=(300, 300),
+        points[:30],
+        marks[:30],
+        points[30:],
+        marks[30:],
+        seed=0,
+        sizes=(20,),
+        draws=1,
+        protocol="cub_box",
+        boxes=(boxes[:30], boxes[30:]),
+        image_size=(300, 300),
     )
     chosen = np.random.default_rng([0, 20, 0]).permutation(30)[:20]
     expected = regression_error(
-        points[chosen], marks[chosen], points[30:], marks[30:], protocol="cub_box",
+        points[chosen],
+        marks[chosen],
+        points[30:],
+        marks[30:],
+        protocol="cub_box",
         boxes=(boxes[chosen], boxes[30:]),
     )
     assert rows[0].mean == expected.error

@@ -283,7 +283,9 @@ def loop_iou(box, other, extra):
 def loop_box_precision(scores, boxes, instances, iou, extra):
     """Score one channel and one part: every detection takes what it overlaps most."""
     detections = sorted(
-        (-score, n, slot) for n, row in enumerate(scores) for slot, score in enumerate(row)
+        (-score, n, slot)
+        for n, row in enumerate(scores)
+        for slot, score in enumerate(row)
         if np.isfinite(score)
     )
     free = [[tuple(b) for b in row if b[0] == b[0]] for row in instances]
@@ -322,8 +324,11 @@ def test_boxes_equal_the_loops(rng, inclusive):
         boxes, instances = draw_boxes(rng, n, k, d), draw_boxes(rng, n, parts, copies)
         got = box_average_precision(scores, boxes, instances, iou=0.4, inclusive=inclusive)
         wanted = [
-            [loop_box_precision(scores[:, c], boxes[:, c], instances[:, p], 0.4, inclusive)
-             for p in range(parts)] for c in range(k)
+            [
+                loop_box_precision(scores[:, c], boxes[:, c], instances[:, p], 0.4, inclusive)
+                for p in range(parts)
+            ]
+            for c in range(k)
         ]
         np.testing.assert_allclose(got, wanted, rtol=1e-12)
         between += ((got > 0) & (got < 100)).sum()

@@ -25,7 +25,7 @@ class PointEval(cocoeval.COCOeval):
         super().__init__(truth, found, "bbox")
         self.limit = limit
 
-    def computeIoU(self, image, category):  # noqa: N802, the name that COCOeval calls
+    def computeIoU(self, image, category):
         truth, found = self._gts[image, category], self._dts[image, category]
         if not truth or not found:
             return []
@@ -56,7 +56,8 @@ def coco_precision(scores, boxes, instances, threshold, evaluator):
                 where = {"image_id": image, "category_id": category}
                 truth += [
                     {**where, **entries(box), "iscrowd": 0}
-                    for box in instances[image, part] if np.isfinite(box).all()
+                    for box in instances[image, part]
+                    if np.isfinite(box).all()
                 ]
                 found += [
                     {**where, **entries(boxes[image, channel, slot]),

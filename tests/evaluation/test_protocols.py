@@ -28,8 +28,14 @@ def scene(rng, images=FIT + TEST, channels=CHANNELS):
 
 def score(protocol, points, marks, sizes, boxes, fit=FIT, eyes=EYES):
     return regression_error(
-        points[:fit], marks[:fit], points[fit:], marks[fit:], protocol=protocol,
-        image_size=(sizes[:fit], sizes[fit:]), boxes=(boxes[:fit], boxes[fit:]), eyes=eyes,
+        points[:fit],
+        marks[:fit],
+        points[fit:],
+        marks[fit:],
+        protocol=protocol,
+        image_size=(sizes[:fit], sizes[fit:]),
+        boxes=(boxes[:fit], boxes[fit:]),
+        eyes=eyes,
     )
 
 
@@ -50,11 +56,14 @@ def frame(protocol, point, marks, size, box):
 
 def reference(protocol, points, marks, sizes, boxes):
     """Score by scikit-learn, landmark by landmark and image by image."""
+
     def framed(values):
-        return np.array([
-            [frame(protocol, value, marks[n], sizes[n], boxes[n]) for value in values[n]]
-            for n in range(len(values))
-        ])
+        return np.array(
+            [
+                [frame(protocol, value, marks[n], sizes[n], boxes[n]) for value in values[n]]
+                for n in range(len(values))
+            ]
+        )
 
     inputs, targets = framed(points).reshape(len(points), -1), framed(marks)
     if protocol == "scops":
@@ -76,7 +85,8 @@ def reference(protocol, points, marks, sizes, boxes):
             length = np.sqrt(((true[0] - true[1]) ** 2).sum())
         gaps = [
             np.sqrt(((predictions[n, k] - true[k]) ** 2).sum()) / length
-            for k in range(LANDMARKS) if not np.isnan(true[k, 0])
+            for k in range(LANDMARKS)
+            if not np.isnan(true[k, 0])
         ]
         errors.append(100 * np.mean(gaps))
     return np.mean(errors), predictions
@@ -151,7 +161,8 @@ def test_an_unpenalised_fit_explodes_where_images_equal_unknowns(rng):
         (protocol, n): score(
             protocol, *(a[np.r_[:n, 400:600]] for a in (points, marks, sizes, boxes)), fit=n
         ).error
-        for protocol in ("scops", "default") for n in (61, 400)
+        for protocol in ("scops", "default")
+        for n in (61, 400)
     }
     assert errors["scops", 61] > 4 * errors["scops", 400]
     assert errors["default", 61] < 1.5 * errors["default", 400]
@@ -178,14 +189,22 @@ def test_least_squares_takes_the_smallest_of_equal_fits(rng):
 
 @pytest.mark.parametrize(
     "protocol,missing,named",
-    [("scops", "image_size", "image_size"), ("lmdis", "eyes", "eyes"),
-     ("eye_leak", "eyes", "eyes"), ("cub_box", "boxes", "boxes"), ("imm", "eyes", "eyes"),
-     ("cub_image", "image_size", "image_size")],
+    [
+        ("scops", "image_size", "image_size"),
+        ("lmdis", "eyes", "eyes"),
+        ("eye_leak", "eyes", "eyes"),
+        ("cub_box", "boxes", "boxes"),
+        ("imm", "eyes", "eyes"),
+        ("cub_image", "image_size", "image_size"),
+    ],
 )
 def test_what_a_protocol_lacks_is_named(rng, protocol, missing, named):
     points, marks, sizes, boxes = scene(rng)
-    arguments = {"image_size": (sizes[:FIT], sizes[FIT:]), "boxes": (boxes[:FIT], boxes[FIT:]),
-                 "eyes": EYES}
+    arguments = {
+        "image_size": (sizes[:FIT], sizes[FIT:]),
+        "boxes": (boxes[:FIT], boxes[FIT:]),
+        "eyes": EYES,
+    }
     del arguments[missing]
     split = points[:FIT], marks[:FIT], points[FIT:], marks[FIT:]
     with pytest.raises(ConfigError, match=f"{named}: protocol '{protocol}' needs it"):

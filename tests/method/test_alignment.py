@@ -20,8 +20,13 @@ from partdisc.method.transforms import FAMILIES
 
 GRID = (14, 18)
 OPTIONS = {
-    "hypotheses": 1024, "scoring": "count", "radius": 1.0, "max_area_change": 3.0, "polish": 0,
-    "max_stretch": 1e4, "max_rotation": 180.0,
+    "hypotheses": 1024,
+    "scoring": "count",
+    "radius": 1.0,
+    "max_area_change": 3.0,
+    "polish": 0,
+    "max_stretch": 1e4,
+    "max_rotation": 180.0,
 }
 PLANTED = {
     "translation": [[1, 0, 3.2], [0, 1, -2.4], [0, 0, 1]],
@@ -262,8 +267,11 @@ def test_draws_of_degenerate_weights(weight):
 
 @pytest.mark.parametrize("scoring", SCORINGS)
 def test_residuals_and_scores_are_the_loop(rng, scoring):
-    transforms = np.eye(3) + rng.normal(size=(40, 3, 3)) * [[0.1, 0.1, 2], [0.1, 0.1, 2],
-                                                            [0.06, 0.06, 0.3]]
+    transforms = np.eye(3) + rng.normal(size=(40, 3, 3)) * [
+        [0.1, 0.1, 2],
+        [0.1, 0.1, 2],
+        [0.06, 0.06, 0.3],
+    ]
     transforms = transforms.astype(np.float32)
     source, target = rng.uniform(0, 14, (2, 60, 2)).astype(np.float32)
     matches = matches_of(source, target, rng.random(60))
@@ -275,8 +283,7 @@ def test_residuals_and_scores_are_the_loop(rng, scoring):
         score, _, distances = loop_score(transform, matches, scoring, 4.0)
         behind[:, index] = np.isinf(distances)
         near = distances < 30
-        np.testing.assert_allclose(squared[near, index], distances[near] ** 2, rtol=1e-3,
-                                   atol=1e-3)
+        np.testing.assert_allclose(squared[near, index], distances[near] ** 2, rtol=1e-3, atol=1e-3)
         assert (squared[~near, index] > 800).all()
         assert float(scores[index]) == pytest.approx(score, abs=1e-2)
     assert 50 < behind.sum() < 1200

@@ -21,10 +21,14 @@ def loop_cells(grid):
     rows, columns = grid
     corners = list(itertools.product((0, rows - 1), (0, columns - 1)))
     return [
-        (y, x, any(
-            Fraction(abs(y - v), rows) + Fraction(abs(x - u), columns) < Fraction(PERCENT, 100)
-            for v, u in corners
-        ))
+        (
+            y,
+            x,
+            any(
+                Fraction(abs(y - v), rows) + Fraction(abs(x - u), columns) < Fraction(PERCENT, 100)
+                for v, u in corners
+            ),
+        )
         for y in range(rows)
         for x in range(columns)
     ]

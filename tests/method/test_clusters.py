@@ -245,9 +245,7 @@ def test_equal_vectors_give_finite_clusters():
 def test_fit_stops_at_the_last_iteration_and_tells_each(rng):
     told = []
     options = FIT | {"iterations": 4, "tolerance": 0.0}
-    fit_mixture(
-        unit(rng, 300, 8), parts=10, **options, after_step=lambda *args: told.append(args)
-    )
+    fit_mixture(unit(rng, 300, 8), parts=10, **options, after_step=lambda *args: told.append(args))
     steps, likelihood = zip(*told, strict=True)
     assert steps == (1, 2, 3, 4)
     assert all(isinstance(value, float) for value in likelihood)
@@ -267,7 +265,5 @@ def test_fit_stops_where_the_likelihood_stands_still(rng, monkeypatch, likelihoo
     values = iter(likelihood)
     monkeypatch.setattr(clusters, "em_step", lambda mixture, *_: (mixture, next(values)))
     told = []
-    fit_mixture(
-        unit(rng, 9, 4), parts=2, **FIT, after_step=lambda step, value: told.append(value)
-    )
+    fit_mixture(unit(rng, 9, 4), parts=2, **FIT, after_step=lambda step, value: told.append(value))
     assert told == likelihood[:steps]

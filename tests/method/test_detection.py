@@ -31,8 +31,10 @@ def vertex(before: float, centre: float, after: float) -> float:
 
 def box_iou(first, second, side: float) -> float:
     """Intersect two boxes the long way."""
-    a, b = [(p[0] - side / 2, p[1] - side / 2, p[0] + side / 2, p[1] + side / 2)
-            for p in (first, second)]
+    a, b = [
+        (p[0] - side / 2, p[1] - side / 2, p[0] + side / 2, p[1] + side / 2)
+        for p in (first, second)
+    ]
     height = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
     width = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
     union = sum((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)) - height * width
@@ -203,8 +205,9 @@ def test_iou_of_boxes_against_the_long_way(rng):
             expected, abs=1e-6
         )
     assert float(iou_of_shifted(np.zeros(2, np.float32), 3.0)) == 1.0
-    assert math.isclose(float(iou_of_shifted(np.array([0, 1.5], np.float32), 3.0)), 1 / 3,
-                        rel_tol=1e-6)
+    assert math.isclose(
+        float(iou_of_shifted(np.array([0, 1.5], np.float32), 3.0)), 1 / 3, rel_tol=1e-6
+    )
 
 
 def test_cells_to_pixels_places_the_first_cell_at_the_origin():

@@ -97,7 +97,8 @@ def test_agrees_with_scikit_learn(rng, steps):
     factors = start(rng, vectors, 4)
     peer = NMF(4, init="custom", solver="mu", max_iter=steps, tol=0.0)
     expected = peer.fit_transform(
-        vectors.astype(np.float64), W=factors[0].astype(np.float64),
+        vectors.astype(np.float64),
+        W=factors[0].astype(np.float64),
         H=factors[1].astype(np.float64),
     )
     for _ in range(steps):
@@ -116,10 +117,14 @@ def test_planted_factors_are_found(rng):
     vectors = rng.dirichlet(np.full(4, 0.3), 500) @ planted
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     told = []
-    basis = np.asarray(fit_basis(
-        vectors, parts=4, **FIT | {"iterations": 500},
-        after_step=lambda step, error: told.append((step, error)),
-    ))
+    basis = np.asarray(
+        fit_basis(
+            vectors,
+            parts=4,
+            **FIT | {"iterations": 500},
+            after_step=lambda step, error: told.append((step, error)),
+        )
+    )
     cosine = basis @ planted.T
     assert sorted(cosine.argmax(axis=0)) == list(range(4))
     assert cosine.max(axis=0).min() > 0.999
@@ -140,7 +145,9 @@ def test_fit_is_deterministic_and_follows_its_seed(rng):
 def test_fit_stops_where_the_error_stands_still(rng):
     told = []
     fit_basis(
-        unit(rng, 60, 8), parts=3, **FIT | {"iterations": 1000, "tolerance": 1e-4},
+        unit(rng, 60, 8),
+        parts=3,
+        **FIT | {"iterations": 1000, "tolerance": 1e-4},
         after_step=lambda _, error: told.append(error),
     )
     assert len(told) < 1000
@@ -211,8 +218,9 @@ def test_no_coefficient_is_above_the_length_of_its_vector(rng):
 def test_each_cell_is_solved_for_itself(rng):
     basis, vectors = unit(rng, 5, 8), unit(rng, 2, 7, 8)
     together = coefficients(vectors, basis)
-    np.testing.assert_allclose(jax.vmap(lambda v: coefficients(v, basis))(vectors), together,
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        jax.vmap(lambda v: coefficients(v, basis))(vectors), together, atol=1e-6
+    )
     for b, p in np.ndindex(2, 7):
         np.testing.assert_allclose(coefficients(vectors[b, p], basis), together[b, p], atol=1e-6)
 

@@ -65,7 +65,8 @@ def test_distance_never_grows():
     cases, count, parts = 3000, 24, 6
     vectors = unit(rng, cases, count, 5)
     vectors = np.take_along_axis(
-        vectors, rng.integers(0, rng.integers(1, count + 1, (cases, 1)), (cases, count))[..., None],
+        vectors,
+        rng.integers(0, rng.integers(1, count + 1, (cases, 1)), (cases, count))[..., None],
         axis=1,
     )
     spread = rng.choice([0.1, 1.0, 10.0], (cases, 1, 1))
@@ -85,12 +86,18 @@ def test_agrees_with_scikit_learn(rng, parts):
     vectors = unit(rng, 300, 8)
     start = first_centres(jnp.asarray(vectors), parts=parts, seeding_vectors=300, seed=0)
     peer = KMeans(
-        parts, init=np.asarray(start, np.float64), n_init=1, max_iter=300, tol=0.0,
+        parts,
+        init=np.asarray(start, np.float64),
+        n_init=1,
+        max_iter=300,
+        tol=0.0,
         algorithm="lloyd",
     ).fit(vectors.astype(np.float64))
     told = []
     centres = fit_centres(
-        vectors, parts=parts, **FIT | {"iterations": 300, "tolerance": 1e-9},
+        vectors,
+        parts=parts,
+        **FIT | {"iterations": 300, "tolerance": 1e-9},
         after_step=lambda _, distance: told.append(distance),
     )
     np.testing.assert_allclose(centres, peer.cluster_centers_, atol=2e-6)

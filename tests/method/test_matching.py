@@ -24,8 +24,9 @@ find = jax.jit(find_matches, static_argnames=("kind", "slots"))
 salient = jax.jit(saliency)
 
 
-def loop_matches(cosine, target_saliency, source_saliency, target_grid, source_grid, *, kind,
-                 threshold, slots):
+def loop_matches(
+    cosine, target_saliency, source_saliency, target_grid, source_grid, *, kind, threshold, slots
+):
     """List (source, target, weight) of all that are kept, and the number of all matches."""
     rows, columns = target_grid[0] * target_grid[1], source_grid[0] * source_grid[1]
     pairs = [(p, q) for p in range(rows) for q in range(columns) if cosine[p, q] > threshold]
@@ -54,9 +55,7 @@ def listed_matches(matches):
     """Return the slots in use, as the loop lists them."""
     return [
         (tuple(source.tolist()), tuple(target.tolist()), float(weight))
-        for source, target, weight in zip(
-            *(np.asarray(part) for part in matches[:3]), strict=True
-        )
+        for source, target, weight in zip(*(np.asarray(part) for part in matches[:3]), strict=True)
         if weight > 0
     ]
 
@@ -65,8 +64,10 @@ def random_case(rng, *, levels=None):
     cosine = rng.random((P, Q)).astype(np.float32)
     if levels:
         cosine = np.floor(cosine * levels) / np.float32(levels)
-    return cosine, rng.uniform(0.1, 1, P).astype(np.float32), rng.uniform(0.1, 1, Q).astype(
-        np.float32
+    return (
+        cosine,
+        rng.uniform(0.1, 1, P).astype(np.float32),
+        rng.uniform(0.1, 1, Q).astype(np.float32),
     )
 
 
@@ -94,8 +95,14 @@ def test_the_sample_is_even_for_every_count(slots):
     for count in range(0, 301, 7):
         cosine = (jnp.arange(300) < count).astype(jnp.float32)[:, None]
         matches = find(
-            cosine, jnp.ones(300), jnp.ones(1), jnp.array([300, 1]), jnp.array([1, 1]),
-            kind="threshold", threshold=0.6, slots=slots,
+            cosine,
+            jnp.ones(300),
+            jnp.ones(1),
+            jnp.array([300, 1]),
+            jnp.array([1, 1]),
+            kind="threshold",
+            threshold=0.6,
+            slots=slots,
         )
         used = np.asarray(matches.target)[np.asarray(matches.weight) > 0, 0]
         expected = np.arange(min(count, slots)) * max(count, slots) // slots
@@ -109,8 +116,14 @@ def test_padding_never_matches(kind, rubbish):
     cosine = np.full((P, Q), rubbish, np.float32)
     cosine[:20, :15] = -np.float32(0.5) + 0.01 * np.arange(300).reshape(20, 15) / 300
     matches = find(
-        cosine, jnp.ones(P), jnp.ones(Q), jnp.array(TARGET), jnp.array(SOURCE),
-        kind=kind, threshold=-0.9, slots=500,
+        cosine,
+        jnp.ones(P),
+        jnp.ones(Q),
+        jnp.array(TARGET),
+        jnp.array(SOURCE),
+        kind=kind,
+        threshold=-0.9,
+        slots=500,
     )
     assert int(matches.count) == (1 if kind == "mutual" else 300)
     used = np.asarray(matches.weight) > 0
@@ -124,8 +137,14 @@ def test_nothing_matches(kind):
     # The threshold is exclusive.
     for cosine, threshold in ((np.zeros((P, Q)), 0.0), (np.full((P, Q), 0.5), 0.5)):
         matches = find(
-            cosine.astype(np.float32), jnp.ones(P), jnp.ones(Q), jnp.array(TARGET),
-            jnp.array(SOURCE), kind=kind, threshold=threshold, slots=8,
+            cosine.astype(np.float32),
+            jnp.ones(P),
+            jnp.ones(Q),
+            jnp.array(TARGET),
+            jnp.array(SOURCE),
+            kind=kind,
+            threshold=threshold,
+            slots=8,
         )
         assert int(matches.count) == 0
         assert not matches.weight.any()
@@ -135,8 +154,14 @@ def test_nothing_matches(kind):
 @pytest.mark.parametrize("kind, weight", [("threshold", 1), ("degree", 1 / 300), ("mutual", 1)])
 def test_all_equal_cells(kind, weight):
     matches = find(
-        np.ones((P, Q), np.float32), jnp.ones(P), jnp.ones(Q), jnp.array(TARGET),
-        jnp.array(SOURCE), kind=kind, threshold=0.6, slots=300,
+        np.ones((P, Q), np.float32),
+        jnp.ones(P),
+        jnp.ones(Q),
+        jnp.array(TARGET),
+        jnp.array(SOURCE),
+        kind=kind,
+        threshold=0.6,
+        slots=300,
     )
     found = listed_matches(matches)
     assert len(found) == int(matches.count) == (1 if kind == "mutual" else 300)
@@ -157,8 +182,14 @@ def test_a_degree_weight_divides_by_the_matches_of_both_cells():
     cosine[3, :15] = 1
     cosine[np.arange(15), np.arange(15)] = 1
     matches = find(
-        cosine, jnp.ones(P), jnp.ones(Q), jnp.array(TARGET), jnp.array(SOURCE),
-        kind="degree", threshold=0.6, slots=100,
+        cosine,
+        jnp.ones(P),
+        jnp.ones(Q),
+        jnp.array(TARGET),
+        jnp.array(SOURCE),
+        kind="degree",
+        threshold=0.6,
+        slots=100,
     )
     weights = {(source, target): weight for source, target, weight in listed_matches(matches)}
     assert weights[(0, 0), (0, 0)] == pytest.approx(1 / 2)
@@ -173,7 +204,11 @@ def test_mutual_is_symmetric(rng):
         cosine, target_saliency, source_saliency, jnp.array(TARGET), jnp.array(SOURCE), **options
     )
     back = find(
-        cosine.T, source_saliency, target_saliency, jnp.array(SOURCE), jnp.array(TARGET),
+        cosine.T,
+        source_saliency,
+        target_saliency,
+        jnp.array(SOURCE),
+        jnp.array(TARGET),
         **options,
     )
     turned = [(source, target, weight) for target, source, weight in listed_matches(back)]
@@ -222,7 +257,7 @@ def loop_saliency(features, grid):
     cells, result = len(features), []
     corner = np.asarray(corner_cells(jnp.array(grid), cells, percent=CORNER_PERCENT))
     for p in range(cells):
-        cosines = sorted((features[p] @ features[q] for q in range(cells) if corner[q] and q != p))
+        cosines = sorted(features[p] @ features[q] for q in range(cells) if corner[q] and q != p)
         cosines = ([-1.0] * 4 + cosines)[-4:]
         result.append(min(max(1 - sum(cosines) / 4, 0), 1))
     return result
@@ -251,6 +286,7 @@ def test_saliency_of_an_object_on_a_plain_ground():
 def test_vmap_of_saliency_is_the_loop(rng):
     features = normalise(jnp.asarray(rng.normal(size=(3, 12, 4)), jnp.float32))
     grids = jnp.array([[3, 4], [2, 6], [4, 3]])
-    for one, feature, grid in zip(jax.vmap(saliency)(features, grids), features, grids,
-                                  strict=True):
+    for one, feature, grid in zip(
+        jax.vmap(saliency)(features, grids), features, grids, strict=True
+    ):
         np.testing.assert_allclose(one, salient(feature, grid), atol=1e-6)

@@ -167,9 +167,7 @@ def test_centres_are_posterior_means(rng, background, grid):
     # The cache holds halves, which are units again after rounding.
     rounded = features.astype(np.float16).astype(np.float64)
     rounded /= np.maximum(np.linalg.norm(rounded, axis=1, keepdims=True), 1e-12)
-    np.testing.assert_allclose(
-        found, reference_centres(params, rounded, grid, 30.0), atol=1e-3
-    )
+    np.testing.assert_allclose(found, reference_centres(params, rounded, grid, 30.0), atol=1e-3)
 
 
 def test_a_rival_part_does_not_move_a_centre(rng):
@@ -178,8 +176,9 @@ def test_a_rival_part_does_not_move_a_centre(rng):
     params = {"centres": jnp.asarray(centres), "background": jnp.asarray(-1e3)}
     more = params | {"centres": jnp.asarray(np.concatenate([centres, centres[:2]]))}
     alone, beside = (
-        part_centres(layer("constant", len(p["centres"])), p, features, jnp.array([3, 4]),
-                     jnp.zeros(8))
+        part_centres(
+            layer("constant", len(p["centres"])), p, features, jnp.array([3, 4]), jnp.zeros(8)
+        )
         for p in (params, more)
     )
     np.testing.assert_allclose(beside[:3], alone, atol=1e-5)

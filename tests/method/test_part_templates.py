@@ -38,10 +38,12 @@ def loop_templates(grid, cells: int) -> np.ndarray:
 
 def loop_likelihood(maps: np.ndarray, templates: np.ndarray) -> np.ndarray:
     """Return p(x|T) [B, n * n + 1] of a part's maps [B, P] by [B, n * n + 1, P]."""
-    fits = np.array([
-        [math.exp(float(x @ template)) for template in own]
-        for x, own in zip(maps, templates, strict=True)
-    ])
+    fits = np.array(
+        [
+            [math.exp(float(x @ template)) for template in own]
+            for x, own in zip(maps, templates, strict=True)
+        ]
+    )
     return fits / fits.sum(axis=0)
 
 
@@ -129,7 +131,8 @@ def test_likelihood_information_and_loss_equal_the_loops(rng, grids):
     for k in range(maps.shape[2]):
         traces = np.einsum("btp,bp->bt", templates, maps[:, :, k]).astype(np.float32)
         np.testing.assert_allclose(
-            np.exp(log_map_likelihood(traces)), loop_likelihood(maps[:, :, k], templates),
+            np.exp(log_map_likelihood(traces)),
+            loop_likelihood(maps[:, :, k], templates),
             rtol=1e-4,
         )
         expected = loop_information(maps[:, :, k], templates)
@@ -180,7 +183,8 @@ def test_a_part_that_some_images_lack_is_positive_where_it_is():
 
 
 @pytest.mark.parametrize(
-    "grids", [[(4, 4)] * 2, [(1, 1)] * 3, [(0, 0), (4, 4)], [(4, 4)]],
+    "grids",
+    [[(4, 4)] * 2, [(1, 1)] * 3, [(0, 0), (4, 4)], [(4, 4)]],
     ids=["zero maps", "one cell", "no cell", "one image"],
 )
 @pytest.mark.parametrize("value", [0.0, 1.0])

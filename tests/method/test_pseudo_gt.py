@@ -94,8 +94,9 @@ def test_deferred_acceptance_is_algorithm_1(rng, cells, channels):
     scores, open_cells, capacity = random_maps(rng, MAPS, cells, channels)
     fast = np.asarray(deferred(scores, open_cells, capacity))
     slow = np.asarray(printed(scores, open_cells, capacity, np.full((MAPS, 2), cells)))
-    expected = np.array([loop_algorithm(*one) for one in zip(scores, open_cells, capacity,
-                                                             strict=True)])
+    expected = np.array(
+        [loop_algorithm(*one) for one in zip(scores, open_cells, capacity, strict=True)]
+    )
     np.testing.assert_array_equal(fast, expected)
     np.testing.assert_array_equal(slow, expected)
     assert fast.dtype == slow.dtype == np.int32
@@ -229,7 +230,10 @@ def test_generate_labels_what_is_covered(rng, background, suppression):
     covered = (rng.random(cells) < 0.8) & (np.arange(cells) < 20)
     capacity = channel_capacity(parts, capacity=3, background=background)
     result = jax.jit(generate, static_argnames="suppression")(
-        jnp.asarray(mean), jnp.asarray(covered), jnp.array(grid), capacity,
+        jnp.asarray(mean),
+        jnp.asarray(covered),
+        jnp.array(grid),
+        capacity,
         suppression=suppression,
     )
     expected = loop_algorithm(mean, covered, np.asarray(capacity), columns=5, radius=suppression)

@@ -83,9 +83,7 @@ def test_affine_is_numpys(rng):
     tolerance = 2e-3 * (1 + 18 / double_area(source)[~flat])
     error = np.abs(transforms[~flat][:, :2] - solved.transpose(0, 2, 1)).max(axis=(1, 2))
     assert (error < tolerance).all()
-    np.testing.assert_array_equal(
-        transforms[:, 2], np.broadcast_to([0, 0, 1], (SETS, 3))
-    )
+    np.testing.assert_array_equal(transforms[:, 2], np.broadcast_to([0, 0, 1], (SETS, 3)))
 
 
 def share_of_areas(points):
@@ -120,8 +118,11 @@ CELLS = np.stack(np.meshgrid([0, 7, 14], [0, 9, 18], indexing="ij"), -1).reshape
 
 
 def mild_homographies(rng, number):
-    return np.eye(3) + rng.uniform(-1, 1, (number, 3, 3)) * [[0.2, 0.2, 3], [0.2, 0.2, 3],
-                                                             [0.01, 0.01, 0]]
+    return np.eye(3) + rng.uniform(-1, 1, (number, 3, 3)) * [
+        [0.2, 0.2, 3],
+        [0.2, 0.2, 3],
+        [0.01, 0.01, 0],
+    ]
 
 
 def test_planted_homographies_come_back(rng):
@@ -222,8 +223,11 @@ def numeric_plausibility(transform, grid, change, stretch, rotation):
 @pytest.mark.parametrize("grid", [(14, 18), (18, 14), (1, 9), (1, 1)])
 @pytest.mark.parametrize("stretch, rotation", [(1e4, 180.0), (2.5, 180.0), (1e4, 30.0)])
 def test_plausibility_by_numeric_jacobians(rng, family, grid, stretch, rotation):
-    transforms = np.eye(3) + rng.normal(size=(500, 3, 3)) * [[0.5, 0.5, 3], [0.5, 0.5, 3],
-                                                             [0.03, 0.03, 0]]
+    transforms = np.eye(3) + rng.normal(size=(500, 3, 3)) * [
+        [0.5, 0.5, 3],
+        [0.5, 0.5, 3],
+        [0.03, 0.03, 0],
+    ]
     if family == "affine":
         transforms[:, 2] = [0, 0, 1]
     judge = jax.jit(
@@ -367,7 +371,9 @@ def test_least_squares_returns_exact_homographies(rng, matches):
     source[:, :4] = [[1, 2], [2, 15], [13, 3], [14, 16]]
     for h, s in zip(planted, source, strict=True):
         found, determined = fit(
-            s.astype(np.float32), mapped(h, s).astype(np.float32), np.ones(matches, np.float32),
+            s.astype(np.float32),
+            mapped(h, s).astype(np.float32),
+            np.ones(matches, np.float32),
             family="homography",
         )
         assert determined and found[2, 2] == pytest.approx(1)
@@ -382,8 +388,9 @@ def test_least_squares_ignores_weight_zero_and_the_scale_of_weights(rng, family)
     full = fit(source, target, weight, family=family)[0]
     part = fit(source[:10], target[:10], weight[:10], family=family)[0]
     np.testing.assert_allclose(full, part, atol=1e-3)
-    np.testing.assert_allclose(fit(source, target, 1024 * weight, family=family)[0], full,
-                               atol=1e-3)
+    np.testing.assert_allclose(
+        fit(source, target, 1024 * weight, family=family)[0], full, atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("family", ["translation", "affine"])

@@ -30,7 +30,8 @@ def labelled(rng, number=6, landmarks=4):
     corners = rng.uniform([0, 0, 150, 150], [50, 50, 200, 200], (number, 4))
     dataset = SimpleNamespace(points=points, boxes=corners, crops=crop, eyes=None)
     inputs = SimpleNamespace(
-        dataset=dataset, geometry=geometry,
+        dataset=dataset,
+        geometry=geometry,
         backbone=SimpleNamespace(stride=STRIDE, origin=ORIGIN),
     )
     # Rows of the labelled images are not those of the data set.

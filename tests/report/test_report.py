@@ -22,8 +22,14 @@ from partdisc.validation import validate
 from partdisc.workdir import Workdir
 
 PICTURES = [
-    "heat_maps", "heat_maps_untrained", "part_gallery", "detections", "similar_pools",
-    "aligned_pairs", "pseudo_ground_truth", "training_curves",
+    "heat_maps",
+    "heat_maps_untrained",
+    "part_gallery",
+    "detections",
+    "similar_pools",
+    "aligned_pairs",
+    "pseudo_ground_truth",
+    "training_curves",
 ]
 
 
@@ -63,10 +69,15 @@ def sampled(values, y, x):
     return total
 
 
-@pytest.mark.parametrize(("shape", "size", "stride", "origin"), [
-    ((3, 4), (24, 32), 8, 3.5), ((3, 4), (24, 32), 8, 7.0), ((1, 1), (5, 7), 4, 1.5),
-    ((2, 5), (9, 20), 4, 0.0),
-])
+@pytest.mark.parametrize(
+    ("shape", "size", "stride", "origin"),
+    [
+        ((3, 4), (24, 32), 8, 3.5),
+        ((3, 4), (24, 32), 8, 7.0),
+        ((1, 1), (5, 7), 4, 1.5),
+        ((2, 5), (9, 20), 4, 0.0),
+    ],
+)
 def test_maps_lie_on_the_pixels_of_their_cells(rng, shape, size, stride, origin):
     maps = rng.random((2, *shape))
     got = parts.on_pixels(maps, size, stride, origin)
@@ -141,8 +152,10 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
     features = np.stack([here, here, moved]).reshape(3, rows * columns, channels)
     features /= np.linalg.norm(features, axis=-1, keepdims=True)
     train_images = step.Images(
-        jnp.asarray(features, jnp.float16), jnp.full((3, 2), jnp.array([rows, columns])),
-        jnp.ones((3, rows * columns)), jnp.zeros(channels),
+        jnp.asarray(features, jnp.float16),
+        jnp.full((3, 2), jnp.array([rows, columns])),
+        jnp.ones((3, rows * columns)),
+        jnp.zeros(channels),
     )
     config = base_config()
     config.parts.update({"count": channels, "kappa": 10.0})
@@ -176,9 +189,14 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
 def drawn(monkeypatch):
     """The matplotlib figures that were drawn, in order."""
     written, write = [], sheet._write
-    monkeypatch.setattr(sheet, "_write", lambda figure, path: (
-        written.append(figure), write(figure, path),
-    ))
+    monkeypatch.setattr(
+        sheet,
+        "_write",
+        lambda figure, path: (
+            written.append(figure),
+            write(figure, path),
+        ),
+    )
     return written
 
 
@@ -213,10 +231,18 @@ def test_labels_lie_around_the_centres_of_their_cells(tmp_path, drawn):
 
 def tiny_config(name: str, root: str = ""):
     config = base_config()
-    config.data.update({
-        "name": name, "root": root, "short_side": 64, "shapes_train": 8, "shapes_fit": 3,
-        "shapes_test": 3, "shapes_size": 80, "crop_margin": 0.2 if name == "shapes" else -1.0,
-    })
+    config.data.update(
+        {
+            "name": name,
+            "root": root,
+            "short_side": 64,
+            "shapes_train": 8,
+            "shapes_fit": 3,
+            "shapes_test": 3,
+            "shapes_size": 80,
+            "crop_margin": 0.2 if name == "shapes" else -1.0,
+        }
+    )
     config.backbone.update({"layer": "pool3", "weights": "random", "center": True, "batch": 2})
     config.parts.update({"count": 6})
     config.clusters.update({"iterations": 5})
@@ -236,14 +262,23 @@ def run_of(config, workdir: Workdir, channels, names, note):
     features = stages.features_stage(config, workdir, inputs)
     start = stages.clusters_stage(config, workdir, inputs, features)
     settings = step.settings_of(config)
-    train_images = stages.device_images(
-        features, inputs.dataset.splits["train"], start.offset
-    )
+    train_images = stages.device_images(features, inputs.dataset.splits["train"], start.offset)
     members, distances, key = pools_stage(config, workdir, start, settings, train_images)
     state = train(config, workdir, start, train_images, members, key)
     return (
-        config, workdir, inputs, features, start, settings, state.params, train_images,
-        members, distances, channels, names, note,
+        config,
+        workdir,
+        inputs,
+        features,
+        start,
+        settings,
+        state.params,
+        train_images,
+        members,
+        distances,
+        channels,
+        names,
+        note,
     )
 
 
@@ -316,12 +351,8 @@ def test_maps_are_the_softmax_of_cosines(labelled):
     ).T
     probs = np.exp(settings.layer.kappa * cosine)
     probs /= probs.sum(axis=1, keepdims=True)
-    want = parts.on_pixels(
-        probs[:, 2].reshape(grid[0]), inputs.geometry.working[index[0]], 4, 3.5
-    )
-    got = parts.part_maps(
-        inputs, features, index, settings, params, start.offset, np.array([2])
-    )
+    want = parts.on_pixels(probs[:, 2].reshape(grid[0]), inputs.geometry.working[index[0]], 4, 3.5)
+    got = parts.part_maps(inputs, features, index, settings, params, start.offset, np.array([2]))
     np.testing.assert_allclose(got[0][0], want, atol=2e-3)
 
 
@@ -350,8 +381,15 @@ def test_without_landmarks_training_images_are_drawn(tmp_path, drawn, rng):
 def test_a_report_repeats_itself(labelled, monkeypatch):
     """The same run gives the same arrays to every figure, whatever JAX did in between."""
     calls = []
-    for name in ("heat_maps", "part_gallery", "detections", "similar_pools", "aligned_pair",
-                 "pseudo_ground_truth", "training_curves"):
+    for name in (
+        "heat_maps",
+        "part_gallery",
+        "detections",
+        "similar_pools",
+        "aligned_pair",
+        "pseudo_ground_truth",
+        "training_curves",
+    ):
         monkeypatch.setattr(figures, name, lambda *arrays, **_: calls.append(arrays[:-1]))
     report.write_report(*labelled)
     jax.random.normal(jax.random.key(3))

@@ -24,7 +24,10 @@ def start(environment):
     def call(*arguments):
         return subprocess.Popen(
             [sys.executable, "run.py", *arguments],
-            cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
 
     return call
@@ -93,7 +96,12 @@ def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
     metrics = [json.loads(row) for row in (tmp_path / "whole" / "metrics.jsonl").open()]
     assert [row["step"] for row in metrics] == list(range(1, 13))
     assert metrics[0].keys() == {
-        "step", "loss", "positive_share", "background_argmax", "channels_in_use", "seconds",
+        "step",
+        "loss",
+        "positive_share",
+        "background_argmax",
+        "channels_in_use",
+        "seconds",
     }
     assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
     workdir = tmp_path / "killed"

@@ -55,7 +55,8 @@ def test_folders_that_are_not_ours_or_not_writable(run, tmp_path):
 def test_an_empty_folder(run, tmp_path):
     (tmp_path / "photos").mkdir()
     ended = run(
-        f"--config=configs/folder.py:{tmp_path / 'photos'}", *FOLDER,
+        f"--config=configs/folder.py:{tmp_path / 'photos'}",
+        *FOLDER,
         f"--workdir={tmp_path / 'run'}",
     )
     one_line(ended, "photos", ".png")
@@ -69,9 +70,14 @@ def test_a_folder_of_two_images(run, tmp_path):
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert 0 <= results["trained"]["label_free"]["agreement"] <= 1
     one_line(
-        run(f"--config=configs/folder.py:{folder}", *FOLDER, "--config.pools.size=15",
-            f"--workdir={tmp_path / 'other'}"),
-        "2 training images", "config.pools.size",
+        run(
+            f"--config=configs/folder.py:{folder}",
+            *FOLDER,
+            "--config.pools.size=15",
+            f"--workdir={tmp_path / 'other'}",
+        ),
+        "2 training images",
+        "config.pools.size",
     )
 
 
@@ -87,9 +93,14 @@ def test_odd_images_in_a_folder(run, tmp_path):
     assert data["images"] == 9
     assert [one["name"] for one in data["skipped"]] == ["corrupt.jpg"]
     one_line(
-        run(f"--config=configs/folder.py:{folder}", *FOLDER,
-            "--config.data.max_bad_fraction=0.05", f"--workdir={tmp_path / 'other'}"),
-        "corrupt.jpg", "max_bad_fraction",
+        run(
+            f"--config=configs/folder.py:{folder}",
+            *FOLDER,
+            "--config.data.max_bad_fraction=0.05",
+            f"--workdir={tmp_path / 'other'}",
+        ),
+        "corrupt.jpg",
+        "max_bad_fraction",
     )
 
 
@@ -97,7 +108,9 @@ def test_check_says_by_its_status_how_bad_it_is(run, tmp_path):
     folder = photos(tmp_path / "photos", 8)
     (folder / "twice.png").write_bytes((folder / "3.png").read_bytes())
     arguments = (
-        f"--config=configs/folder.py:{folder}", *FOLDER, "--mode=check",
+        f"--config=configs/folder.py:{folder}",
+        *FOLDER,
+        "--mode=check",
         f"--workdir={tmp_path / 'run'}",
     )
     ended = run(*arguments)

@@ -26,8 +26,14 @@ def test_a_run_leaves_what_it_promises(whole):
     metrics = [json.loads(row) for row in (workdir / "metrics.jsonl").open()]
     assert [row["step"] for row in metrics] == list(range(1, 13))
     assert {
-        "loss", "inliers", "matches", "identity_share", "background_share", "channels_in_use",
-        "entropy", "seconds",
+        "loss",
+        "inliers",
+        "matches",
+        "identity_share",
+        "background_share",
+        "channels_in_use",
+        "entropy",
+        "seconds",
     } < metrics[0].keys()
     for row in (workdir / "detections.jsonl").open():
         detection = json.loads(row)
@@ -73,7 +79,10 @@ def test_other_kinds_of_clusters_go_the_same_way(run, tmp_path, options):
 def test_factors_of_a_folder(run, tmp_path):
     folder = photos(tmp_path / "photos", 4)
     ended = run(
-        f"--config=configs/folder.py:{folder}", *FOLDER, *NMF, "--config.parts.count=4",
+        f"--config=configs/folder.py:{folder}",
+        *FOLDER,
+        *NMF,
+        "--config.parts.count=4",
         f"--workdir={tmp_path / 'run'}",
     )
     assert ended.returncode == 0, ended.stderr
@@ -117,7 +126,9 @@ def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
     for name in ("aligned_best", "aligned_worst"):
         assert (workdir / "report" / f"{name}.png").exists() and name in ended.stdout
     ended = run(
-        *DEMO, "--mode=align", "--config.evaluation.alignment_images=0",
+        *DEMO,
+        "--mode=align",
+        "--config.evaluation.alignment_images=0",
         f"--workdir={tmp_path / 'none'}",
     )
     one_line(ended, "alignment_images", "0")
@@ -141,8 +152,13 @@ def test_another_seed_gives_another_layer_in_the_same_folder(run, whole, tmp_pat
 
 def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
     """The run's own detections as another program's: what the run said of them comes back."""
-    ended = run(*DEMO, "--mode=score", f"--workdir={tmp_path / 'run'}", "--config.seed=0",
-                f"--predictions={whole[0] / 'detections.jsonl'}")
+    ended = run(
+        *DEMO,
+        "--mode=score",
+        f"--workdir={tmp_path / 'run'}",
+        "--config.seed=0",
+        f"--predictions={whole[0] / 'detections.jsonl'}",
+    )
     # They are of test images alone, and channels are chosen on fit images.
     one_line(ended, "detections.jsonl", "no prediction for any of the 8 fit images")
     names = json.loads((whole[0] / "data.json").read_text())["landmarks"]
@@ -169,7 +185,9 @@ def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
 
 def test_a_table_of_the_paper(run, tmp_path):
     arguments = (
-        "--config=configs/tables.py:5,data=shapes+cub,seeds=0", *DEMO[1:], "--mode=table",
+        "--config=configs/tables.py:5,data=shapes+cub,seeds=0",
+        *DEMO[1:],
+        "--mode=table",
         f"--workdir={tmp_path / 'table'}",
     )
     ended = run(*arguments)
@@ -189,8 +207,12 @@ def test_a_table_of_the_paper(run, tmp_path):
 def test_further_figures_by_name(run, whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     names = ["keypoints", "equivariance", "fit_sizes", "cumulative", "backward"]
-    ended = run(*DEMO, "--mode=evaluate", f"--workdir={tmp_path / 'run'}",
-                f"--config.evaluation.extras={','.join(names)}")
+    ended = run(
+        *DEMO,
+        "--mode=evaluate",
+        f"--workdir={tmp_path / 'run'}",
+        f"--config.evaluation.extras={','.join(names)}",
+    )
     assert ended.returncode == 0, ended.stderr
     extras = json.loads((tmp_path / "run" / "results.json").read_text())["trained"]["extras"]
     assert list(extras) == names
@@ -215,10 +237,14 @@ def test_real_faces(real_data, real_weights, run, tmp_path):
     """A small real run: parts of faces, GoogLeNet's ImageNet weights."""
     ended = run(
         "--config=configs/celeba.py:subset",
-        f"--workdir={tmp_path / 'run'}", f"--config.backbone.weights={real_weights}",
-        f"--config.data.root={real_data / 'celeba'}", "--config.backbone.name=googlenet",
-        "--config.backbone.layer=inception_4b", "--config.data.train_subset=200",
-        "--config.parts.count=128", "--config.train.steps=40",
+        f"--workdir={tmp_path / 'run'}",
+        f"--config.backbone.weights={real_weights}",
+        f"--config.data.root={real_data / 'celeba'}",
+        "--config.backbone.name=googlenet",
+        "--config.backbone.layer=inception_4b",
+        "--config.data.train_subset=200",
+        "--config.parts.count=128",
+        "--config.train.steps=40",
         "--config.evaluation.alignment_images=40",
         timeout=900,
     )

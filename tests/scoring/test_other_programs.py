@@ -13,9 +13,7 @@ def test_ranks_keep_the_order_of_each_part_and_ties(rng):
     np.testing.assert_array_equal(np.isfinite(ranked), np.isfinite(scores))
     for part in range(4):
         before, after = scores[:, part].ravel(), ranked[:, part].ravel()
-        np.testing.assert_array_equal(
-            before[:, None] < before, after[:, None] < after
-        )
+        np.testing.assert_array_equal(before[:, None] < before, after[:, None] < after)
         used = after[np.isfinite(after)]
         assert ((used > 1) & (used <= 2)).all()
 

@@ -23,7 +23,10 @@ def inputs_of(rng, count=12, landmarks=3, eyes=None):
     crops = np.where(np.arange(count)[:, None] % 2, boxes, np.pad(sizes, ((0, 0), (2, 0))))
     dataset = types.SimpleNamespace(
         keys=[f"{i}.jpg" for i in range(count)],
-        sizes=sizes, boxes=boxes.astype(np.float32), crops=crops.astype(np.int32), eyes=eyes,
+        sizes=sizes,
+        boxes=boxes.astype(np.float32),
+        crops=crops.astype(np.int32),
+        eyes=eyes,
         points=rng.uniform(0, 1, (count, landmarks, 2)).astype(np.float32) * sizes[:, None],
         landmark_names=tuple("abc"[:landmarks]),
     )
@@ -127,7 +130,8 @@ def test_detections_on_all_instances_score_100(rng):
     scores = np.where(np.isfinite(dataset.instances[..., 0]), 0.5, -np.inf)
     order = [1, 0]  # Channel 1 answers for part 0.
     found = Predictions(
-        np.nan_to_num(dataset.instances)[:, order], scores[:, order],
+        np.nan_to_num(dataset.instances)[:, order],
+        scores[:, order],
         np.nan_to_num(dataset.instances)[:, order, 0],
     )
     fit, test = (Predictions(*(part[dataset.splits[name]] for part in found))
@@ -169,7 +173,5 @@ def test_detection_rows(rng):
 
 def test_no_detection_at_all(rng):
     config, inputs = base_config(), inputs_of(rng)
-    found = Predictions(
-        np.zeros((1, 1, 2, 2)), np.full((1, 1, 2), -np.inf), np.zeros((1, 1, 2))
-    )
+    found = Predictions(np.zeros((1, 1, 2, 2)), np.full((1, 1, 2), -np.inf), np.zeros((1, 1, 2)))
     assert parts.detection_rows(config, inputs, np.array([0]), found, {"a": 0}) == []
