@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import reference
-from partdisc.backbones import backbone, load_weights
+from partdisc.backbones import backbone, load_weights, unit_features
 from partdisc.config import base_config
-from partdisc.discovery import step
-from partdisc.discovery.features import unit_features
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.step import initial_state, train_step
+from partdisc.discovery.supervision import Images
 from partdisc.method import matching, pools, pseudo_gt
 from partdisc.method.alignment import align_pairs
 from partdisc.method.cells import normalise
@@ -57,11 +58,7 @@ def features(name, layer):
         0, 256, (batch, 16 * GRID[0], 16 * GRID[1], 3), np.uint8
     )
     run = functools.partial(
-        unit_features,
-        weights.params,
-        backbone=network,
-        preprocessing=weights.preprocessing,
-        half_stride=base_config().detection.half_stride,
+        unit_features, network, weights, half_stride=base_config().detection.half_stride
     )
     ours = batch / seconds(run, pixels)
     return f"features {name} {layer}", "images/s", ours, 1 / seconds(run, pixels[:1]), "one by one"
@@ -72,9 +69,10 @@ def alignment():
     rng = np.random.default_rng(0)
     probs, grid = maps(rng, 61), jnp.array(GRID, jnp.int32)
     unit = jax.vmap(lambda p: normalise(matching.peak_normalise(p)))(probs)
-    config = base_config()
-    options = {"matching": dict(config.matching), "alignment": dict(config.alignment)}
-    run = jax.jit(functools.partial(align_pairs, **options))
+    settings = step_settings(base_config())
+    run = jax.jit(
+        functools.partial(align_pairs, matching=settings.matching, alignment=settings.alignment)
+    )
     arguments = {
         "target_maps": unit[:1],
         "source_maps": unit[None, 1:],
@@ -143,7 +141,7 @@ def training_step():
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(64, CELLS, CHANNELS)) + 2 * rng.normal(size=(1, CELLS, CHANNELS))
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
-    images = step.Images(
+    images = Images(
         jnp.asarray(vectors, jnp.float16),
         jnp.tile(jnp.array(GRID, jnp.int32), (64, 1)),
         jnp.ones((64, CELLS)),
@@ -154,19 +152,17 @@ def training_step():
     for transform in ("affine", "none"):
         config = base_config()
         config.alignment.transform = transform
-        settings = step.settings_of(config)
+        settings = step_settings(config)
         params = initial_params(
             vectors[0, :1].repeat(PARTS, 0) + rng.normal(size=(PARTS, CHANNELS)),
             vectors[0],
             background="mean",
         )
-        state = step.initial_state(settings, params)
+        state = initial_state(settings, params)
 
         def one_step(settings=settings, state=state):
             state = jax.tree.map(jnp.copy, state)
-            return step.train_step(
-                settings, state, images, members, np.arange(4), jax.random.key(0)
-            )
+            return train_step(settings, state, images, members, np.arange(4), jax.random.key(0))
 
         rates.append(1 / seconds(one_step))
     return "training step", "steps/s", *rates, "without any transform"

@@ -1,33 +1,33 @@
-"""One run from its config to its tables and pictures: the stages in order, and what they say."""
+"""One run from its config to its page: the stages in order, as section 3 of the paper has them."""
 
 import pathlib
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from partdisc import report
 from partdisc.config import flatten
 from partdisc.data import Dataset
-from partdisc.discovery import label_free, stages, step
+from partdisc.detector import Detector
 from partdisc.discovery.check import check
-from partdisc.discovery.features import Features
-from partdisc.discovery.label_free import LabelFree
+from partdisc.discovery.clusters import clusters_stage
+from partdisc.discovery.features import features_stage
+from partdisc.discovery.inputs import open_inputs, prepared_data
 from partdisc.discovery.loop import train
 from partdisc.discovery.pools import pools_stage
+from partdisc.discovery.run import Run
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.supervision import device_images
 from partdisc.errors import WorkdirError
+from partdisc.export import list_detections, write_detections
+from partdisc.method.pools import PoolSettings
 from partdisc.progress import say
+from partdisc.report import write_report
 from partdisc.report.diagnosis import check_labelled, diagnose
-from partdisc.scoring import extras, parts
-from partdisc.scoring.alignment import LabelledPools, alignment_quality, labelled_pools
-from partdisc.scoring.landmarks import Predictions, baselines, normalisers
 from partdisc.scoring.other_programs import score
+from partdisc.scoring.results import Evaluated, evaluate
 from partdisc.scoring.results_table import print_results
 from partdisc.tables import Doing, make_table
 from partdisc.validation import validate
-from partdisc.workdir import Workdir, write_json, write_lines
-
-RANDOM_NOTE = "random backbone weights"
+from partdisc.workdir import Workdir, write_json
 
 
 def run(
@@ -59,232 +59,100 @@ def run(
     validate(config)
     with Workdir(path) as workdir:
         say(f"work directory: {workdir.path}")
-        if mode == "check":
-            return check(config, workdir)
-        if mode == "score":
-            score(config, workdir, predictions)
-            return 0
-        if mode == "table":
-            make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
-            return 0
-        if mode == "align":
-            _align(_prepare(config, workdir, check_labelled), workdir)
-            return 0
-        ready = _prepare(config, workdir)
-        trained = _train(ready, workdir, trained_only=mode == "evaluate")
-        _show(workdir, trained, _evaluate(workdir, trained))
+        match mode:
+            case "check":
+                return check(config, workdir)
+            case "score":
+                score(config, workdir, predictions)
+            case "table":
+                make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
+            case "align":
+                align(config, workdir)
+            case _:
+                found = discover(config, workdir, trained_only=mode == "evaluate")
+                show(config, workdir, found, evaluate(config, workdir, found))
     return 0
+
+
+def discover(config: Any, workdir: Workdir, *, trained_only: bool = False) -> Run:
+    """Discover the parts of an object class, or take up where an earlier run stopped.
+
+    Args:
+      config: the whole config, valid.
+      workdir: of the run.
+      trained_only: refuse to train: it must have been done.
+    """
+    untrained = prepare(config, workdir)
+    return _trained(config, workdir, untrained, trained_only=trained_only)
+
+
+def prepare(
+    config: Any, workdir: Workdir, check_data: Callable[[Any, Dataset], None] | None = None
+) -> Run:
+    """Do the stages before training, where the data pass the check."""
+    inputs = open_inputs(config, workdir)
+    if check_data:
+        check_data(config, inputs.dataset)
+    write_json(workdir.path / "config.json", flatten(config))
+    # Section 3.1: features of a frozen network, clusters of them, the untrained part layer.
+    features = features_stage(config, workdir, inputs)
+    start = clusters_stage(config, workdir, inputs, features)
+    # Section 3.2.1: the pool of similar images of each training image.
+    settings, pooling = step_settings(config), PoolSettings(**config.pools)
+    images = device_images(*features.take(inputs.dataset.splits["train"]), start.detector.offset)
+    pools = pools_stage(config, workdir, start, settings, images)
+    return Run(
+        inputs, features, start, start.detector, settings, images, pools, pooling, config.seed
+    )
+
+
+def _trained(config: Any, workdir: Workdir, found: Run, *, trained_only: bool) -> Run:
+    """Align, label and learn, step by step (sections 3.2.2 to 3.2.4)."""
+    state = train(
+        config, workdir, found.start, found.images, found.pools, trained_only=trained_only
+    )
+    return found._replace(detector=found.detector.with_params(state.params))
+
+
+def align(config: Any, workdir: Workdir) -> None:
+    """Diagnose the alignment of the untrained layer, and of what was trained there."""
+    found = prepare(config, workdir, check_labelled)
+    detectors: dict[str, Detector] = {"clustering": found.start.detector}
+    try:
+        if config.train.steps:
+            found = _trained(config, workdir, found, trained_only=True)
+            detectors["trained"] = found.detector
+    except WorkdirError as error:
+        say(f"only the untrained layer is measured: {error}")
+    diagnose(config, workdir, found, detectors)
+
+
+def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
+    """Write detections (section 3.3) and pictures, and print the results."""
+    dataset = found.inputs.dataset
+    detections = list_detections(
+        found.detector,
+        [dataset.keys[index] for index in done.shown],
+        found.inputs.geometry.take(done.shown),
+        done.found,
+        done.channels,
+    )
+    write_detections(workdir.path, detections)
+    say("drawing the report")
+    pictures = write_report(config, workdir, found, done.channels)
+    print_results(done.results, ("clustering", "trained"))
+    say("")
+    say(f"figures     {workdir.path / 'results.json'}")
+    say(f"detections  {workdir.path / 'detections.jsonl'} ({len(detections)} of them)")
+    say(f"training    {workdir.path / 'metrics.jsonl'}")
+    say(f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)")
 
 
 def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
     with Workdir(path) as workdir:
-        return stages.prepared_data(config, workdir).fingerprint
+        return prepared_data(config, workdir).fingerprint
 
 
 def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
     with Workdir(path) as workdir:
-        _evaluate(workdir, _train(_prepare(config, workdir), workdir))
-
-
-class Run(NamedTuple):
-    """A run: all that its training, its evaluation and its pictures need.
-
-    Attributes:
-      config: the whole config.
-      inputs: data set and backbone.
-      features: the cache.
-      start: the untrained part layer.
-      settings: static settings of training.
-      images: the training images.
-      pools: int32 [N, J].
-      distances: [N, J] of the pools.
-      pools_key: names all that the pools depend on.
-      params: of the part layer, as far as it has been trained.
-    """
-
-    config: Any
-    inputs: stages.Inputs
-    features: Features
-    start: stages.Start
-    settings: step.Settings
-    images: step.Images
-    pools: np.ndarray
-    distances: np.ndarray
-    pools_key: str
-    params: Any
-
-
-def _prepare(
-    config: Any, workdir: Workdir, check_data: Callable[[Any, Dataset], None] | None = None
-) -> Run:
-    """Do the stages before training, where the data pass the check."""
-    inputs = stages.open_inputs(config, workdir)
-    if check_data:
-        check_data(config, inputs.dataset)
-    write_json(workdir.path / "config.json", flatten(config))
-    features = stages.features_stage(config, workdir, inputs)
-    start = stages.clusters_stage(config, workdir, inputs, features)
-    settings = step.settings_of(config)
-    images = stages.device_images(features, inputs.dataset.splits["train"], start.offset)
-    pools, distances, key = pools_stage(config, workdir, start, settings, images)
-    return Run(
-        config, inputs, features, start, settings, images, pools, distances, key, start.params
-    )
-
-
-def _train(run: Run, workdir: Workdir, *, trained_only: bool = False) -> Run:
-    state = train(
-        run.config,
-        workdir,
-        run.start,
-        run.images,
-        run.pools,
-        run.pools_key,
-        trained_only=trained_only,
-    )
-    return run._replace(params=state.params)
-
-
-def _align(run: Run, workdir: Workdir) -> None:
-    """Diagnose the alignment of the untrained layer, and of what was trained there."""
-    layers = {"clustering": run.start.params}
-    try:
-        if run.config.train.steps:
-            layers["trained"] = _train(run, workdir, trained_only=True).params
-    except WorkdirError as error:
-        say(f"only the untrained layer is measured: {error}")
-    diagnose(run.config, workdir, run.inputs, _labelled_pools(run), layers, run.settings)
-
-
-def _labelled_pools(run: Run) -> LabelledPools | None:
-    return labelled_pools(
-        run.config, run.inputs, run.features, run.start, run.settings, run.images, run.pools
-    )
-
-
-class Evaluated(NamedTuple):
-    """What the evaluation of a run gave.
-
-    Attributes:
-      results: of results.json.
-      found: the trained layer's predictions on the images shown.
-      shown: int [n], the test images, or the training images where there are no landmarks.
-      channels: of the parts.
-    """
-
-    results: dict[str, Any]
-    found: Predictions
-    shown: np.ndarray
-    channels: np.ndarray
-
-
-def _evaluate(workdir: Workdir, run: Run) -> Evaluated:
-    """Evaluate, and write results."""
-    dataset, config = run.inputs.dataset, run.config
-    results: dict[str, Any] = {
-        "protocol": parts.protocol(config),
-        "data": dataset.name,
-        "n_train": len(dataset.splits["train"]),
-        "backbone": f"{run.inputs.backbone.name} {run.inputs.backbone.layer}",
-        "weights": run.inputs.weights.origin,
-        "random_weights": config.backbone.weights == "random",
-        "clusters": config.clusters.kind,
-        "objective": config.train.objective,
-        "steps": config.train.steps,
-        "seed": config.seed,
-    }
-    labelled = bool(dataset.landmark_names)
-    shown = dataset.splits["test" if labelled else "train"]
-    pools = _labelled_pools(run) if labelled else None
-    for name, params in (("clustering", run.start.params), ("trained", run.params)):
-        if name == "trained" and config.train.steps == 0:
-            results[name] = results["clustering"]
-            continue
-        say(f"evaluating: {name}")
-        evaluate_layer = _score_labelled if labelled else _score_unlabelled
-        quality = label_free.measure(run.settings, params, run.images, run.pools, seed=config.seed)
-        figures, found, channels = evaluate_layer(run, params, shown, quality)
-        figures["alignment"] = alignment_quality(config, run.inputs, pools, run.settings, params)
-        results[name] = figures | {
-            "label_free": {
-                "agreement": quality.agreement,
-                "background_argmax": quality.background_argmax,
-                "channels_in_use": quality.channels_in_use,
-            }
-        }
-    results["baselines"] = baselines(config, run.inputs) if labelled else {}
-    names = list(dataset.landmark_names) or [f"part {channel}" for channel in channels]
-    results["channels"] = dict(zip(names, channels.tolist(), strict=True))
-    write_json(workdir.path / "results.json", results)
-    return Evaluated(results, found, shown, channels)
-
-
-def _show(workdir: Workdir, run: Run, done: Evaluated) -> None:
-    """Write detections and pictures, and print the results."""
-    config, results = run.config, done.results
-    rows = parts.detection_rows(config, run.inputs, done.shown, done.found, results["channels"])
-    write_lines(workdir.path / "detections.jsonl", rows)
-    say("drawing the report")
-    pictures = report.write_report(
-        config,
-        workdir,
-        run.inputs,
-        run.features,
-        run.start,
-        run.settings,
-        run.params,
-        run.images,
-        run.pools,
-        run.distances,
-        done.channels,
-        list(results["channels"]),
-        RANDOM_NOTE if results["random_weights"] else "",
-    )
-    print_results(results, ("clustering", "trained"))
-    _print_places(workdir.path, len(rows), pictures)
-
-
-def _predict(run: Run, params: Any, indices: np.ndarray) -> Predictions:
-    return parts.predict(
-        run.config,
-        run.inputs,
-        run.features,
-        indices,
-        run.settings.layer,
-        params,
-        run.start.offset,
-    )
-
-
-def _score_labelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFree):
-    """Return a layer's figures, its predictions on the test images, a channel a landmark."""
-    fit = _predict(run, params, run.inputs.dataset.splits["fit"])
-    test = _predict(run, params, shown)
-    figures, channels = parts.score(run.config, run.inputs, fit, test)
-    figures["extras"] = extras.measure(
-        run.config,
-        run.inputs,
-        run.features,
-        run.settings.layer,
-        params,
-        run.start.offset,
-        fit,
-        test,
-    )
-    return figures, test, channels
-
-
-def _score_unlabelled(run: Run, params: Any, shown: np.ndarray, quality: LabelFree):
-    """Return no figures, predictions on the training images, and the best channels."""
-    found = _predict(run, params, shown)
-    short = normalisers(run.inputs, shown)["short_side"]
-    channels = label_free.best_channels(quality, found.peak, short, run.config.detection.parts)
-    return {}, found, channels
-
-
-def _print_places(path: pathlib.Path, detections: int, pictures: list[pathlib.Path]) -> None:
-    say("")
-    say(f"figures     {path / 'results.json'}")
-    say(f"detections  {path / 'detections.jsonl'} ({detections} of them)")
-    say(f"training    {path / 'metrics.jsonl'}")
-    say(f"pictures    {path / 'report'} ({len(pictures)} of them)")
+        evaluate(config, workdir, discover(config, workdir))

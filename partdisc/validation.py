@@ -26,8 +26,8 @@ from partdisc.method import (
 
 # Allowed values: a tuple of names, or (smallest, largest) as a list.
 _CHOICES = {
-    "data.name": data.NAMES,
-    "data.splits": data.SPLITS,
+    "data.name": data.names(),
+    "data.splits": data.readers.celeba.WILD_SPLITS,
     "backbone.name": ("vgg16", "googlenet"),
     "parts.background": part_layer.BACKGROUNDS,
     "clusters.kind": clusters.KINDS,

@@ -1,9 +1,11 @@
 """Frozen convolutional networks that turn images into maps of features.
 
 `backbone(name, layer)` gives a network up to a layer, `load_weights` its parameters and the
-preprocessing that belongs to them, and `preprocess` applies the latter to images.
+preprocessing that belongs to them, `preprocess` applies the latter to images, and
+`unit_features` does all of it.
 """
 
+from partdisc.backbones.encoding import unit_features
 from partdisc.backbones.network import Backbone, backbone
 from partdisc.backbones.preprocessing import Preprocessing, preprocess
 from partdisc.backbones.weights import Weights, load_weights
@@ -15,4 +17,5 @@ __all__ = [
     "backbone",
     "load_weights",
     "preprocess",
+    "unit_features",
 ]

@@ -12,7 +12,7 @@ from partdisc.backbones import googlenet, vgg16
 from partdisc.backbones.layers import Layer
 from partdisc.errors import ConfigError
 
-_ARCHITECTURES = {"vgg16": vgg16, "googlenet": googlenet}
+ARCHITECTURES = {"vgg16": vgg16, "googlenet": googlenet}
 
 
 class Network(nn.Module):
@@ -161,9 +161,9 @@ def backbone(name: str, layer: str) -> Backbone:
     Raises:
       ConfigError: no such network or layer; says which there are.
     """
-    if name not in _ARCHITECTURES:
-        raise ConfigError(f"backbone.name: '{name}' is not one of {', '.join(_ARCHITECTURES)}")
-    architecture = _ARCHITECTURES[name]
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"backbone.name: '{name}' is not one of {', '.join(ARCHITECTURES)}")
+    architecture = ARCHITECTURES[name]
     if layer not in architecture.OUTPUTS:
         allowed = ", ".join(architecture.OUTPUTS)
         raise ConfigError(f"backbone.layer: '{layer}' of {name} is not one of {allowed}")

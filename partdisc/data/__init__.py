@@ -9,7 +9,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-from typing import Any
 
 import numpy as np
 
@@ -17,22 +16,23 @@ from partdisc import errors
 from partdisc.data import record
 from partdisc.data.dataset import Dataset, crop_boxes
 from partdisc.data.preparation import Progress, Table, load_table, prepare
-from partdisc.data.readers import NAMES, SPLITS, origin, read
+from partdisc.data.readers import names, origin, read
 from partdisc.data.record import Problem, mirrored
+from partdisc.data.settings import DataSettings
 
-__all__ = ["NAMES", "SPLITS", "Dataset", "Problem", "open_dataset", "origin", "read"]
+__all__ = ["DataSettings", "Dataset", "Problem", "names", "open_dataset", "origin", "read"]
 
 # Changes when what is written to the cache does.
 _FORMAT = 3
 
 
 def open_dataset(
-    config: Any, cache_dir: os.PathLike, *, seed: int, progress: Progress | None = None
+    wanted: DataSettings, cache_dir: os.PathLike, *, seed: int, progress: Progress | None = None
 ) -> Dataset:
     """Open a data set, preparing it first where that has not been done.
 
     Args:
-        config: the `data` section of the configuration.
+        wanted: which data set, and what of it.
         cache_dir: where prepared data lies; made where absent.
         seed: of the random training subset and of the drawn shapes.
         progress: shows the work: given an iterable, its length and a label, gives
@@ -44,21 +44,21 @@ def open_dataset(
             max_bad_fraction of the images cannot be used.
         errors.WorkdirError: the cache cannot be written.
     """
-    listing = read(config, seed)
+    listing = read(wanted, seed)
     listed = len(listing.records) + len(listing.problems)
-    _check_problems(listing.problems, listed, config.max_bad_fraction)
-    records = _subset(listing.records, config.train_subset, seed)
-    if config.flip:
+    _check_problems(listing.problems, listed, wanted.max_bad_fraction)
+    records = _subset(listing.records, wanted.train_subset, seed)
+    if wanted.flip:
         records = [*records, *(mirrored(one) for one in records if "train" in one.splits)]
-    options = (config.name, config.category, config.split_polygons)
+    options = (wanted.name, wanted.category, wanted.split_polygons)
     prepared = _fingerprint(options, listing, records)
-    where = pathlib.Path(cache_dir).absolute() / f"{config.name}-{prepared[:16]}"
+    where = pathlib.Path(cache_dir).absolute() / f"{wanted.name}-{prepared[:16]}"
     if not where.exists():
-        _prepare_once(records, listing, where, progress, config.name)
+        _prepare_once(records, listing, where, progress, wanted.name)
     table = load_table(where)
     bad = [Problem(*problem) for problem in table.problems.tolist()]
-    _check_problems(bad, len(records), config.max_bad_fraction)
-    return _dataset(config, listing, table, bad, prepared, where)
+    _check_problems(bad, len(records), wanted.max_bad_fraction)
+    return _dataset(wanted, listing, table, bad, prepared, where)
 
 
 def _check_problems(problems: list[Problem], total: int, max_bad_fraction: float) -> None:
@@ -122,21 +122,21 @@ def _prepare_once(
 
 
 def _dataset(
-    config: Any,
+    wanted: DataSettings,
     listing: record.Listing,
     table: Table,
     bad: list[Problem],
     prepared: str,
     where: pathlib.Path,
 ) -> Dataset:
-    options = (prepared, config.crop_margin, config.short_side, config.max_aspect)
+    options = (prepared, wanted.crop_margin, wanted.short_side, wanted.max_aspect)
     return Dataset(
-        name=config.name,
+        name=wanted.name,
         keys=table.keys.tolist(),
         sizes=table.sizes,
         instances=table.instances,
         boxes=table.boxes,
-        crops=crop_boxes(table.sizes, table.boxes, config.crop_margin),
+        crops=crop_boxes(table.sizes, table.boxes, wanted.crop_margin),
         landmark_names=listing.landmark_names,
         splits={
             split: np.flatnonzero(table.members[:, i]) for i, split in enumerate(record.SPLITS)

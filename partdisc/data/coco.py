@@ -57,7 +57,9 @@ def read(
     records: list[record.Record] = []
     problems: list[record.Problem] = []
     for file, objects, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
-        _add_records(root, file, objects, splits, parts, cropped, records, problems)
+        sound, bad = _records(root, file, objects, splits, parts, cropped)
+        records += sound
+        problems += bad
     _check_apart(files, records)
     return record.Listing(
         records,
@@ -137,17 +139,17 @@ def _used_parts(
     return _Parts([names[i] for i in indices], indices, max(most)), notes
 
 
-def _add_records(
+def _records(
     root: pathlib.Path,
     file: CocoFile,
     found: dict,
     splits: tuple[str, ...],
     parts: _Parts,
     cropped: bool,
-    records: list[record.Record],
-    problems: list[record.Problem],
-) -> None:
-    """Append what one file lists."""
+) -> tuple[list[record.Record], list[record.Problem]]:
+    """Return the records and the problems of what one file lists."""
+    records: list[record.Record] = []
+    problems: list[record.Problem] = []
     stats = record.find_files(root / file.folder)
     for image, one in file.images.items():
         name = posixpath.normpath(one["file_name"].replace("\\", "/"))
@@ -170,6 +172,7 @@ def _add_records(
             if len(made) > 1:
                 made = [one._replace(key=f"{key}#{i}") for i, one in enumerate(made)]
             records += made
+    return records, problems
 
 
 def _arrays(single: Object | None, parts: _Parts) -> tuple[np.ndarray, np.ndarray | None]:

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from partdisc import errors
 from partdisc.data import images, readers, record
 from partdisc.data.preparation import check_usable
+from partdisc.data.settings import DataSettings
 
 Progress = Callable[[Iterable, int, str], Iterable]
 
@@ -62,11 +63,11 @@ class _Seen(NamedTuple):
     content: bytes
 
 
-def examine(config: Any, *, seed: int, progress: Progress | None = None) -> list[Finding]:
+def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None) -> list[Finding]:
     """Examine every image and annotation of a data set.
 
     Args:
-        config: the `data` section of the configuration.
+        wanted: which data set, and what of it.
         seed: of the drawn shapes.
         progress: wraps the records, given their number and a label.
 
@@ -77,7 +78,7 @@ def examine(config: Any, *, seed: int, progress: Progress | None = None) -> list
         errors.ConfigError: a value is none of those that the set knows.
         errors.DataError: the lists are absent or malformed.
     """
-    listing = readers.read(config, seed)
+    listing = readers.read(wanted, seed)
     records = listing.records
     shown = progress(records, len(records), "examining") if progress else records
     seen, broken = [], []
@@ -90,11 +91,11 @@ def examine(config: Any, *, seed: int, progress: Progress | None = None) -> list
     for one in listing.problems:
         (extra if one.reason.startswith(record.UNLISTED) else listed).append(one)
     return [
-        *_counts(config, listing),
+        *_counts(wanted, listing),
         *(Finding("note", "left out", note) for note in listing.notes),
-        _bad("listed, but unusable or absent", listed, len(records), config),
-        _bad("there, but not listed", extra, len(records), config),
-        _bad("unreadable images", broken, len(records), config),
+        _bad("listed, but unusable or absent", listed, len(records), wanted),
+        _bad("there, but not listed", extra, len(records), wanted),
+        _bad("unreadable images", broken, len(records), wanted),
         _sizes(seen),
         *_duplicates(seen),
         *_annotation(listing, seen),
@@ -114,13 +115,13 @@ def _look(one: record.Record, instances: int) -> _Seen:
     return _Seen(one, size, points, sample.box, hashlib.sha256(sample.data).digest())
 
 
-def _counts(config: Any, listing: record.Listing) -> list[Finding]:
+def _counts(wanted: DataSettings, listing: record.Listing) -> list[Finding]:
     counts = tuple(sum(split in one.splits for one in listing.records) for split in record.SPLITS)
     text = ", ".join(f"{n:,} {split}" for n, split in zip(counts, record.SPLITS, strict=True))
-    kind = config.category if config.name == "vehicle_part" else config.splits
+    kind = wanted.category if wanted.name == "vehicle_part" else wanted.splits
     # One species is a part of the set on purpose.
-    partial = config.name == "cub" and config.category
-    official = None if partial else OFFICIAL.get((config.name, kind))
+    partial = wanted.name == "cub" and wanted.category
+    official = None if partial else OFFICIAL.get((wanted.name, kind))
     if official is None:
         findings = [Finding("ok", "images of the splits", text)]
     elif counts == official:
@@ -137,11 +138,11 @@ def _counts(config: Any, listing: record.Listing) -> list[Finding]:
     return findings
 
 
-def _bad(what: str, problems: list[record.Problem], sound: int, config: Any) -> Finding:
+def _bad(what: str, problems: list[record.Problem], sound: int, wanted: DataSettings) -> Finding:
     if not problems:
         return Finding("ok", what, "none")
     share = len(problems) / (len(problems) + sound)
-    severity = "error" if share > config.max_bad_fraction else "warning"
+    severity = "error" if share > wanted.max_bad_fraction else "warning"
     first = problems[0]
     return Finding(
         severity,

@@ -36,6 +36,23 @@ _UPRIGHT = {
 _TURNED = (5, 6, 7, 8)
 
 
+class Framing(NamedTuple):
+    """How any image becomes an input of the network.
+
+    Attributes:
+        short_side: of the input, pixels, before it is rounded to whole cells.
+        max_aspect: longest side over the shortest; what is longer is squeezed.
+    """
+
+    short_side: int
+    max_aspect: float
+
+    def scale(self, crop: np.ndarray) -> np.ndarray:
+        """Return how many pixels of the short side a pixel of each crop [n, 4] is: [n]."""
+        crop = crop.astype(np.float64)
+        return self.short_side / (crop[:, 2:] - crop[:, :2]).min(axis=1)
+
+
 class Geometry(NamedTuple):
     """How images, or crops of them, became inputs of the network.
 

@@ -1,89 +1,115 @@
-"""From the `data` section of a configuration to the listing of its data set."""
+"""The data sets that can be read, and the listing of the one that is wanted."""
 
 import os
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import NamedTuple
 
 from partdisc import errors
 from partdisc.data import celeba, coco, cub, folder, mtfl, record, shapes, vehicle_part
+from partdisc.data.settings import DataSettings
 
-# Of each set, the folder below PARTDISC_DATA where `data.root` does not name one.
-_FOLDERS = {
-    "celeba": "celeba",
-    "celeba_wild": "celeba",
-    "mtfl": "MTFL",
-    "cub": "CUB_200_2011",
-    "vehicle_part": "VehiclePart",
-    "coco": None,
-    "folder": None,
+
+class Source(NamedTuple):
+    """A data set that is read from files.
+
+    Attributes:
+        read: gives the listing of the files below a folder.
+        folder: below PARTDISC_DATA, where `data.root` does not name one; "" for sets that
+            are the user's own.
+        splits: ways in which it can be split.
+        files: what it consists of, where it has publishers.
+        place: where that is to be had.
+    """
+
+    read: Callable[[pathlib.Path, DataSettings], record.Listing]
+    folder: str = ""
+    splits: tuple[str, ...] = ("official",)
+    files: str = ""
+    place: str = ""
+
+
+_FACES = "list_eval_partition.txt (and MAFL's lists, github.com/zhzhanp/TCDCN-face-alignment)"
+SOURCES = {
+    "celeba": Source(
+        lambda root, wanted: celeba.read(root, wanted.splits, wild=False),
+        "celeba",
+        celeba.SPLITS,
+        f"img_align_celeba/, list_landmarks_align_celeba.txt, {_FACES}",
+        "mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    ),
+    "celeba_wild": Source(
+        lambda root, wanted: celeba.read(root, wanted.splits, wild=True),
+        "celeba",
+        celeba.WILD_SPLITS,
+        f"img_celeba/, list_landmarks_celeba.txt, list_bbox_celeba.txt, {_FACES}",
+        "mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    ),
+    "mtfl": Source(
+        lambda root, wanted: mtfl.read(root),
+        "MTFL",
+        files="training.txt, testing.txt, lfw_5590/, net_7876/, AFLW/",
+        place="mmlab.ie.cuhk.edu.hk/projects/TCDCN.html",
+    ),
+    "cub": Source(
+        lambda root, wanted: cub.read(root, wanted.category),
+        "CUB_200_2011",
+        files="images/, images.txt, train_test_split.txt, image_class_labels.txt, "
+        "bounding_boxes.txt, parts/",
+        place="www.vision.caltech.edu/datasets/cub_200_2011",
+    ),
+    "vehicle_part": Source(
+        lambda root, wanted: vehicle_part.read(root, wanted.category),
+        "VehiclePart",
+        files="file_list/ and <category>_imagenet/transfered/ of VehicleSemanticPart, "
+        "Images/ and Annotations/ of PASCAL3D+",
+        place="ccvl.jhu.edu and cvgl.stanford.edu/projects/pascal3d.html",
+    ),
+    "coco": Source(
+        lambda root, wanted: coco.read(
+            root,
+            wanted.coco_train,
+            wanted.coco_test,
+            category=wanted.category,
+            split_polygons=wanted.split_polygons,
+            cropped=wanted.crop_margin >= 0,
+        )
+    ),
+    "folder": Source(lambda root, wanted: folder.read(root)),
 }
-# Of each set with publishers, what it needs and where that is to be had.
-_CELEBA = "list_eval_partition.txt (and MAFL's lists, github.com/zhzhanp/TCDCN-face-alignment)"
-_ORIGINS = {
-    "celeba": (f"img_align_celeba/, list_landmarks_align_celeba.txt, {_CELEBA}",
-               "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
-    "celeba_wild": ("img_celeba/, list_landmarks_celeba.txt, list_bbox_celeba.txt, " + _CELEBA,
-                    "mmlab.ie.cuhk.edu.hk/projects/CelebA.html"),
-    "mtfl": ("training.txt, testing.txt, lfw_5590/, net_7876/, AFLW/",
-             "mmlab.ie.cuhk.edu.hk/projects/TCDCN.html"),
-    "cub": ("images/, images.txt, train_test_split.txt, image_class_labels.txt, "
-            "bounding_boxes.txt, parts/", "www.vision.caltech.edu/datasets/cub_200_2011"),
-    "vehicle_part": ("file_list/ and <category>_imagenet/transfered/ of VehicleSemanticPart, "
-                     "Images/ and Annotations/ of PASCAL3D+",
-                     "ccvl.jhu.edu and cvgl.stanford.edu/projects/pascal3d.html"),
-}  # fmt: skip
-NAMES = (*_FOLDERS, "shapes")
-SPLITS = celeba.WILD_SPLITS
-_SPLITS_OF = {"celeba": celeba.SPLITS, "celeba_wild": SPLITS}
+DRAWN = "shapes"  # Drawn here, of no files.
 
 
-def read(config: Any, seed: int) -> record.Listing:
-    """Read the lists of the data set that a configuration names.
+def names() -> tuple[str, ...]:
+    """Return the names of all data sets."""
+    return (*SOURCES, DRAWN)
+
+
+def read(wanted: DataSettings, seed: int) -> record.Listing:
+    """Read the lists of the data set that is wanted.
 
     Args:
-        config: its `data` section.
+        wanted: which data set, and what of it.
         seed: of the drawn shapes.
 
     Raises:
         errors.ConfigError: a value is none of those that the set knows.
         errors.DataError: files are absent or malformed.
     """
-    name = config.name
-    if name not in NAMES:
-        raise errors.ConfigError(f"data.name is {name!r}; allowed: {', '.join(NAMES)}")
-    choices = _SPLITS_OF.get(name, ("official",))
-    if config.splits not in choices:
+    name = wanted.name
+    if name not in names():
+        raise errors.ConfigError(f"data.name is {name!r}; allowed: {', '.join(names())}")
+    choices = ("official",) if name == DRAWN else SOURCES[name].splits
+    if wanted.splits not in choices:
         raise errors.ConfigError(
-            f"data.splits is {config.splits!r}; allowed for {name}: {', '.join(choices)}"
+            f"data.splits is {wanted.splits!r}; allowed for {name}: {', '.join(choices)}"
         )
-    if name == "shapes":
-        counts = {split: getattr(config, f"shapes_{split}") for split in record.SPLITS}
-        return shapes.read(counts, config.shapes_size, seed)
-    listing = _read(name, _root(name, config.root), config)
+    if name == DRAWN:
+        counts = {split: getattr(wanted, f"shapes_{split}") for split in record.SPLITS}
+        return shapes.read(counts, wanted.shapes_size, seed)
+    listing = SOURCES[name].read(_root(name, wanted.root), wanted)
     _check_once(listing)
     return listing
-
-
-def _read(name: str, root: pathlib.Path, config: Any) -> record.Listing:
-    match name:
-        case "celeba" | "celeba_wild":
-            return celeba.read(root, config.splits, wild=name == "celeba_wild")
-        case "mtfl":
-            return mtfl.read(root)
-        case "cub":
-            return cub.read(root, config.category)
-        case "vehicle_part":
-            return vehicle_part.read(root, config.category)
-        case "coco":
-            return coco.read(
-                root,
-                config.coco_train,
-                config.coco_test,
-                category=config.category,
-                split_polygons=config.split_polygons,
-                cropped=config.crop_margin >= 0,
-            )
-    return folder.read(root)
 
 
 def _check_once(listing: record.Listing) -> None:
@@ -104,19 +130,17 @@ def _root(name: str, root: str) -> pathlib.Path:
         )
     if root:
         return pathlib.Path(os.path.expandvars(root)).expanduser()
-    if _FOLDERS[name] is None:
+    if not SOURCES[name].folder:
         raise errors.DataError("data.root is empty: it must name the folder of images")
     if not os.environ.get("PARTDISC_DATA"):
         raise errors.DataError(
             f"data.root is empty and the environment variable PARTDISC_DATA is not set: "
             f"one must say where {name} is"
         )
-    return pathlib.Path(os.environ["PARTDISC_DATA"]) / _FOLDERS[name]
+    return pathlib.Path(os.environ["PARTDISC_DATA"]) / SOURCES[name].folder
 
 
 def origin(name: str) -> str:
     """Say which files a data set consists of and where they are to be had; "" if unknown."""
-    if name not in _ORIGINS:
-        return ""
-    files, place = _ORIGINS[name]
-    return f"its files are {files}, from {place}"
+    source = SOURCES.get(name)
+    return f"its files are {source.files}, from {source.place}" if source and source.files else ""

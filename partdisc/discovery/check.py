@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from partdisc.data import doctor
-from partdisc.discovery import stages
+from partdisc.data import DataSettings, doctor
+from partdisc.discovery.inputs import open_inputs
 from partdisc.progress import say, table, track
 from partdisc.workdir import Workdir, write_json
 
@@ -30,7 +30,7 @@ def check(config: Any, workdir: Workdir) -> int:
         images.
     """
     findings = doctor.examine(
-        config.data,
+        DataSettings(**config.data),
         seed=config.seed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
     )
@@ -59,7 +59,7 @@ def check(config: Any, workdir: Workdir) -> int:
     say("")
     say(f"examination {workdir.path / 'check.json'}")
     if worst != "error":
-        stages.open_inputs(config, workdir)
+        open_inputs(config, workdir)
     say(
         {
             "ok": "config, data and weights are in order; nothing was computed",

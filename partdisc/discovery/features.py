@@ -2,75 +2,72 @@
 
 import concurrent.futures
 import contextlib
-import functools
 import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from partdisc.backbones import Backbone, Preprocessing, Weights, preprocess
+from partdisc.backbones import unit_features
 from partdisc.data import images
-from partdisc.method.cells import normalise
+from partdisc.detector import Detector, Predictions
+from partdisc.discovery.inputs import Inputs
 from partdisc.progress import Progress
-from partdisc.workdir import naming, read_json, write_json
+from partdisc.workdir import Workdir, digest, naming, read_json, write_json
 
 # Images between two marks of how far the cache has come.
 BLOCK = 128
+# Images of one pass of a detector over the cache.
+CHUNK = 64
 # A map's float16 vectors are unit vectors: the error of a cosine is below 1e-3.
 DTYPE = np.float16
 
 
 class Features(NamedTuple):
-    """Cached features of some images.
+    """Cached features of the N images of a data set.
 
     Attributes:
       features: float16 [N, P, C], unit vectors, zero on cells that do not exist.
       grids: int32 [N, 2], rows and columns.
-      rows: dict, image index of the data set -> row here.
+      geometry: how each image became the network's input.
       step: cells here to a stride of the network: 1, or 2 where those halfway are here too.
     """
 
     features: np.ndarray
     grids: np.ndarray
-    rows: dict[int, int]
+    geometry: images.Geometry
     step: int
 
     def take_fine(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return all features [n, P, C] and grids [n, 2] of images, for detection."""
-        rows = np.array([self.rows[int(i)] for i in indices], int)
-        return self.features[rows], self.grids[rows]
+        return self.features[indices], self.grids[indices]
 
     def take(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return features [n, P, C] and grids [n, 2] of images, a cell a stride."""
         if self.step == 1:
             return self.take_fine(indices)
-        rows = np.array([self.rows[int(i)] for i in indices], int)
         coarse = -(-self.grids // self.step)
         cells = int(np.max(coarse.prod(axis=1), initial=1))
-        taken = np.zeros((len(rows), cells, self.features.shape[-1]), DTYPE)
-        for place, row in zip(taken, rows, strict=True):  # one by one: the whole may be large
+        taken = np.zeros((len(indices), cells, self.features.shape[-1]), DTYPE)
+        for place, row in zip(taken, indices, strict=True):  # one by one: the whole may be large
             fine = self.features[row, : self.grids[row].prod()].reshape(*self.grids[row], -1)
             place[: coarse[row].prod()] = fine[:: self.step, :: self.step].reshape(
                 -1, fine.shape[-1]
             )
-        return taken, coarse[rows]
+        return taken, coarse[indices]
 
 
-@functools.partial(jax.jit, static_argnames=("backbone", "preprocessing", "half_stride"))
-def unit_features(
-    params: Any,
-    batch: jax.Array,
-    *,
-    backbone: Backbone,
-    preprocessing: Preprocessing,
-    half_stride: bool,
-) -> jax.Array:
-    """Return unit features [B, rows * columns, C] of uint8 images [B, h, w, 3]."""
-    maps = backbone.apply(params, preprocess(batch, preprocessing), half_stride=half_stride)
-    return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1]))
+def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
+    """Compute the features of all images, or reuse them."""
+    half_stride = config.detection.half_stride
+    return cache_features(
+        workdir.path / "features.npy",
+        digest(inputs.key, half_stride),
+        inputs,
+        batch=config.backbone.batch,
+        half_stride=half_stride,
+    )
 
 
 def _batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
@@ -107,51 +104,39 @@ def _take_up(
 
 
 def cache_features(
-    path: pathlib.Path,
-    key: str,
-    dataset: Any,
-    indices: np.ndarray,
-    geometry: images.Geometry,
-    backbone: Backbone,
-    weights: Weights,
-    *,
-    batch: int,
-    half_stride: bool,
+    path: pathlib.Path, key: str, inputs: Inputs, *, batch: int, half_stride: bool
 ) -> Features:
-    """Compute the features of images, or take up where an earlier run stopped.
+    """Compute the features of all images, or take up where an earlier run stopped.
 
     Args:
       path: the cache file; how far it has come lies beside it.
       key: what the features depend on; another key starts afresh.
-      dataset: has `image(i) -> uint8 [H, W, 3]`.
-      indices: int [n], the images wanted, increasing.
-      geometry: of all images of the data set.
-      backbone: the network.
-      weights: its weights.
+      inputs: the images, their geometry and the network.
       batch: images per pass.
       half_stride: whether to keep the cells halfway between as well.
 
     Returns:
       The features, memory-mapped.
     """
-    sizes = np.asarray(geometry.working)[indices]
+    backbone, geometry = inputs.backbone, inputs.geometry
+    sizes = np.asarray(geometry.working)
+    count = len(sizes)
     grids = (sizes // backbone.stride).astype(np.int32)
     if half_stride:
         grids = 2 * grids - 1
-    shape = (len(indices), int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
-    order = np.lexsort((np.arange(len(indices)), sizes[:, 1], sizes[:, 0]))
+    shape = (count, int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
+    order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
     mark = path.with_suffix(".json")
     store, done = _take_up(path, mark, key, shape)
 
-    def read(position: int) -> np.ndarray:
-        index = int(indices[position])
-        return images.prepare(dataset.image(index), geometry.take(index))
+    def read(index: np.int64) -> np.ndarray:
+        return images.prepare(inputs.dataset.image(int(index)), geometry.take(int(index)))
 
     groups = list(_batches(order[done:], sizes, batch))
     marked = done
     with (
         concurrent.futures.ThreadPoolExecutor(4) as readers,
-        Progress("features", total=len(indices), unit="images", start=done) as shown,
+        Progress("features", total=count, unit="images", start=done) as shown,
     ):
         # Two batches are read ahead of the one that the network works on.
         waiting = [readers.map(read, group) for group in groups[:2]]
@@ -161,20 +146,35 @@ def cache_features(
             # A short batch is filled up, so that each image size is compiled once.
             fill = batch - len(group)
             pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
-            computed = unit_features(
-                weights.params,
-                pixels,
-                backbone=backbone,
-                preprocessing=weights.preprocessing,
-                half_stride=half_stride,
-            )
+            computed = unit_features(backbone, inputs.weights, pixels, half_stride=half_stride)
             store[group, : computed.shape[1]] = np.asarray(computed[: len(group)], DTYPE)
             done += len(group)
             shown.advance(len(group))
-            if done - marked >= BLOCK or done == len(indices):
+            if done - marked >= BLOCK or done == count:
                 store.flush()
                 write_json(mark, {"key": key, "done": done})
                 marked = done
-    rows = {int(index): row for row, index in enumerate(indices)}
-    step = 2 if half_stride else 1
-    return Features(np.load(path, mmap_mode="r"), grids, rows, step)
+    return Features(np.load(path, mmap_mode="r"), grids, geometry, 2 if half_stride else 1)
+
+
+def predict(detector: Detector, features: Features, indices: np.ndarray) -> Predictions:
+    """Detect all parts in images of the cache (section 3.3).
+
+    Args:
+      detector: what detects.
+      features: the cache.
+      indices: int [n], the images.
+
+    Returns:
+      The predictions, in the order of `indices`.
+    """
+    found = []
+    for start in range(0, len(indices), CHUNK):
+        chunk = indices[start : start + CHUNK]
+        taken, grids = features.take_fine(chunk)
+        # A short chunk is filled up, so that the detector is compiled once.
+        fill = min(CHUNK, len(indices)) - len(chunk)
+        taken = np.pad(taken, ((0, fill), (0, 0), (0, 0)))
+        grids = np.pad(grids, ((0, fill), (0, 0)), constant_values=1)
+        found.append(detector.detect(taken, grids, features.geometry.take(chunk)))
+    return Predictions(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))

@@ -1,13 +1,21 @@
 """How good a part layer is, and which of its channels, without any label."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.discovery import step
+from partdisc.detector import Detector
+from partdisc.discovery.supervision import (
+    Images,
+    StepSettings,
+    forward,
+    gather,
+    supervise,
+    with_pools,
+)
 from partdisc.method.warp import mean_map
 
 # Training images that are looked at, and how many at a time.
@@ -37,9 +45,9 @@ class LabelFree(NamedTuple):
 
 
 def measure(
-    settings: step.Settings,
-    params: Any,
-    images: step.Images,
+    settings: StepSettings,
+    detector: Detector,
+    images: Images,
     pools: np.ndarray,
     *,
     seed: int,
@@ -48,7 +56,7 @@ def measure(
 
     Args:
       settings: static settings.
-      params: of the part layer.
+      detector: whose part layer it is.
       images: the training images.
       pools: int32 [N, J].
       seed: of the sample and of the hypotheses.
@@ -62,7 +70,14 @@ def measure(
         # A last batch that is not full is filled with repetitions that count nothing.
         counts = (np.arange(BATCH) < len(sample) - start).astype(np.float32)
         sums.append(
-            _batch(settings, params, images, pools, targets, counts, jax.random.fold_in(key, start))
+            _batch(
+                settings,
+                detector.params,
+                images,
+                with_pools(targets, pools),
+                counts,
+                jax.random.fold_in(key, start),
+            )
         )
     total = jax.tree.map(lambda *parts: np.sum(np.stack(parts), axis=0), *sums)
     norms = np.sqrt(total["own_square"] * total["pool_square"])
@@ -76,10 +91,10 @@ def measure(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _batch(settings, params, images, pools, targets, counts, key) -> dict[str, jax.Array]:
-    batch = step.gather(images, step.with_pools(targets, pools))
-    probs = step.forward(settings, params, batch)
-    supervision = step.supervise(key, settings, batch, probs)
+def _batch(settings, params, images, members, counts, key) -> dict[str, jax.Array]:
+    batch = gather(images, members)
+    probs = forward(settings, params, batch)
+    supervision = supervise(key, settings, batch, probs)
     mean, coverage = jax.vmap(functools.partial(mean_map, include_own=False))(
         probs[:, 0], probs[:, 1:], supervision.weights
     )

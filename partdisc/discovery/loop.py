@@ -1,31 +1,68 @@
-"""Train the part layer: the loop around `step.train_step`, its log and its checkpoints."""
+"""Train the part layer: the loop around `step.train_step`, and its checkpoints."""
 
-import json
 import pathlib
 import shutil
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.discovery import stages
 from partdisc.discovery.checkpoints import Checkpoints
-from partdisc.discovery.pools import find_pools
-from partdisc.discovery.step import Images, State, initial_state, settings_of, train_step
+from partdisc.discovery.clusters import Start
+from partdisc.discovery.log import Log, collapse
+from partdisc.discovery.pools import Pools, find_pools
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.step import State, initial_state, train_step
+from partdisc.discovery.supervision import Images, StepSettings
 from partdisc.errors import WorkdirError
+from partdisc.method.pools import PoolSettings
 from partdisc.progress import Progress, say
-from partdisc.workdir import Workdir, digest, write_lines
+from partdisc.workdir import Workdir, digest
 
-# The layer has collapsed where the background wins more than this share of the cells, or
-# where fewer than this share of the parts win any cell of a batch that could hold them.
-COLLAPSE_BACKGROUND = 0.9
-COLLAPSE_CHANNELS = 0.05
-# By so much the background may win more cells than saliency names.
-COLLAPSE_MARGIN = 0.05
-# Steps over which a collapse is judged.
-COLLAPSE_WINDOW = 20
+
+class Plan(NamedTuple):
+    """How long is trained, and in what order.
+
+    Attributes:
+      steps: in all.
+      batch: targets of a step.
+      checkpoint_every: steps.
+      seed: of the order of the targets and of the hypotheses.
+      pooling: how pools are chosen anew.
+      key: names all that the params depend on but for the number of steps.
+    """
+
+    steps: int
+    batch: int
+    checkpoint_every: int
+    seed: int
+    pooling: PoolSettings
+    key: str
+
+    def refresh(self, images: int) -> int:
+        """Return after how many steps pools are chosen anew for N images; 0 for never."""
+        epochs = self.pooling.refresh_epochs
+        return max(1, epochs * images // self.batch) if epochs else 0
+
+
+class Course(NamedTuple):
+    """What is trained on, and how.
+
+    Attributes:
+      plan: how long.
+      settings: static settings of a step.
+      images: the training images on the device.
+      members: int32 [N, J], the pools of the start.
+      workdir: where pools that are chosen anew are kept.
+    """
+
+    plan: Plan
+    settings: StepSettings
+    images: Images
+    members: np.ndarray
+    workdir: Workdir
 
 
 def targets_of_step(step: int, images: int, batch: int, seed: int) -> np.ndarray:
@@ -38,83 +75,12 @@ def targets_of_step(step: int, images: int, batch: int, seed: int) -> np.ndarray
     return np.array([orders[p // images][p % images] for p in position.tolist()], np.int32)
 
 
-def collapse(records: list[dict[str, float]], parts: int, background: str) -> str:
-    """Name the collapse that the last steps show; '' where there is none.
-
-    Args:
-      records: rows of metrics.jsonl.
-      parts: K.
-      background: `config.pseudo_gt.background`; what is taught by saliency may well be most
-        of an image.
-    """
-    last = records[-COLLAPSE_WINDOW:]
-    if len(last) < COLLAPSE_WINDOW:
-        return ""
-    mean = {name: np.mean([row[name] for row in last]) for name in last[0]}
-    # The part templates have no labels.
-    taught = mean.get("background_share", 0.0)
-    if background == "salient":
-        share = mean["background_argmax"]
-        limit = max(COLLAPSE_BACKGROUND, taught + COLLAPSE_MARGIN)
-    else:
-        share, limit = max(taught, mean["background_argmax"]), COLLAPSE_BACKGROUND
-    if share > limit:
-        by_itself = "background_share" in mean and background != "salient"
-        cure = (
-            "config.pseudo_gt.background = 'salient' avoids it"
-            if by_itself
-            else "a lower config.train.learning_rate may avoid it"
-        )
-        return (
-            f"background collapse: {100 * share:.0f} % of the cells are background, so "
-            f"the parts learn little; {cure}"
-        )
-    possible = min(parts, mean.get("labels_in_use", parts))
-    if mean["channels_in_use"] < COLLAPSE_CHANNELS * possible:
-        return (
-            f"channel collapse: only {mean['channels_in_use']:.0f} of {parts} parts win any "
-            "cell; a lower config.train.learning_rate may avoid it"
-        )
-    return ""
-
-
-class _Log:
-    """metrics.jsonl: one row a step, appended; rows after the restored step are cut."""
-
-    def __init__(self, path: pathlib.Path, step: int):
-        self.records = [row for row in read_metrics(path) if row["step"] <= step]
-        write_lines(path, self.records)
-        self._file = open(path, "a")  # noqa: SIM115
-
-    def write(self, row: dict[str, float]) -> None:
-        self.records.append(row)
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
-    """Read the whole rows of a metrics.jsonl, null as NaN; none where it is absent."""
-    rows = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:  # the row that a kill cut short
-                break
-            rows.append({name: np.nan if value is None else value for name, value in row.items()})
-    return rows
-
-
 def train(
     config: Any,
     workdir: Workdir,
-    start: stages.Start,
+    start: Start,
     images: Images,
-    pools: np.ndarray,
-    pools_key: str,
+    pools: Pools,
     *,
     trained_only: bool = False,
 ) -> State:
@@ -125,10 +91,9 @@ def train(
     Args:
       config: the whole config.
       workdir: of the run.
-      start: the untrained part layer.
+      start: the untrained detector.
       images: the training images on the device.
-      pools: int32 [N, J], the pools of the start.
-      pools_key: names all that the pools depend on.
+      pools: those of the start.
       trained_only: refuse to do any step: the training must have ended.
 
     Returns:
@@ -137,31 +102,45 @@ def train(
     Raises:
       errors.WorkdirError: with `trained_only`, where this config has not been trained.
     """
-    settings = settings_of(config)
-    state = initial_state(settings, start.params)
-    options = {k: v for k, v in config.train.items() if k not in ("steps", "checkpoint_every")}
-    if config.train.objective == "alignment":
-        taught = (pools_key, config.matching, config.alignment, config.pseudo_gt)
-    else:
-        taught = (start.key, config.part_templates)
-    key = digest(*taught, options, config.seed)
-    if trained_only and config.train.steps == 0:
+    settings, steps = step_settings(config), config.train.steps
+    state = initial_state(settings, start.detector.params)
+    key = _key(config, start, pools)
+    if trained_only and steps == 0:
         return state
-    if trained_only and _steps_done(workdir.path / "checkpoints" / key) != config.train.steps:
+    if trained_only and _steps_done(workdir.path / "checkpoints" / key) != steps:
         raise WorkdirError(
             f"{workdir.path} holds no layer trained with this config to "
-            f"{config.train.steps} steps; run it with --mode=train"
+            f"{steps} steps; run it with --mode=train"
         )
-    checkpoints = _open_checkpoints(workdir, key, config.train.steps)
+    plan = Plan(
+        steps,
+        config.train.batch,
+        config.train.checkpoint_every,
+        config.seed,
+        PoolSettings(**config.pools),
+        key,
+    )
+    course = Course(plan, settings, images, pools.members, workdir)
+    checkpoints = _open_checkpoints(workdir, key, steps)
     if checkpoints.latest() > 0:
         state = checkpoints.restore(state)
         say(f"training goes on from step {int(state.step)}")
-    log = _Log(workdir.path / "metrics.jsonl", int(state.step))
+    log = Log(workdir.path / "metrics.jsonl", int(state.step))
     try:
-        return _loop(config, workdir, settings, state, images, pools, key, checkpoints, log)
+        return _loop(course, state, checkpoints, log)
     finally:
         log.close()
         checkpoints.close()
+
+
+def _key(config: Any, start: Start, pools: Pools) -> str:
+    """Name all that the params depend on but for the number of steps."""
+    options = {k: v for k, v in config.train.items() if k not in ("steps", "checkpoint_every")}
+    if config.train.objective == "alignment":
+        taught = (pools.key, config.matching, config.alignment, config.pseudo_gt)
+    else:
+        taught = (start.key, config.part_templates)
+    return digest(*taught, options, config.seed)
 
 
 def _steps_done(folder: pathlib.Path) -> int:
@@ -192,14 +171,14 @@ def _open_checkpoints(workdir: Workdir, key: str, steps: int) -> Checkpoints:
     return checkpoints
 
 
-def _loop(config, workdir, settings, state, images, pools, key, checkpoints, log):
-    count, steps = images.features.shape[0], config.train.steps
-    first = int(state.step)
-    base_key = jax.random.key(config.seed)
-    refresh = config.pools.refresh_epochs and max(
-        1, config.pools.refresh_epochs * count // config.train.batch
-    )
-    members = jnp.asarray(pools)
+def _loop(course: Course, state: State, checkpoints: Checkpoints, log: Log) -> State:
+    """Do the steps that are left."""
+    plan, settings, images, members, _ = course
+    count, steps, first = images.features.shape[0], plan.steps, int(state.step)
+    parts, background = settings.layer.parts, settings.labels.background
+    base_key = jax.random.key(plan.seed)
+    refresh = plan.refresh(count)
+    members = jnp.asarray(members)
     state = jax.tree.map(jnp.copy, state)  # the first step donates its buffers
     pending, warned, clock = None, False, time.monotonic()
     with Progress("training", total=steps, unit="steps", start=first) as progress:
@@ -210,51 +189,42 @@ def _loop(config, workdir, settings, state, images, pools, key, checkpoints, log
             seconds, clock = time.monotonic() - clock, time.monotonic()
             log.write({"step": step, **row, "seconds": seconds})
             progress.advance(1, f"loss {row['loss']:.3f}")
-            if not warned and (
-                message := collapse(log.records, config.parts.count, config.pseudo_gt.background)
-            ):
+            if not warned and (message := collapse(log.records, parts, background)):
                 say(f"warning at step {step}: {message}")
                 warned = True
 
         for step in range(first, steps):
             if refresh and (step % refresh == 0 or step == first):
-                members = _refreshed(
-                    config,
-                    workdir,
-                    settings,
-                    state,
-                    images,
-                    pools,
-                    key,
-                    checkpoints,
-                    step // refresh,
-                )
-            targets = targets_of_step(step, count, config.train.batch, config.seed)
+                members = _refreshed(course, state, checkpoints, step // refresh)
+            targets = targets_of_step(step, count, plan.batch, plan.seed)
             state, metrics = train_step(settings, state, images, members, targets, base_key)
             # Fetched one step late, so that the host never makes the device wait.
             if pending is not None:
                 record(*pending)
             pending = (step + 1, metrics)
-            if step + 1 == steps or (step + 1) % config.train.checkpoint_every == 0:
+            if step + 1 == steps or (step + 1) % plan.checkpoint_every == 0:
                 record(*pending)
                 pending = None
                 checkpoints.save(state)
     return state
 
 
-def _refreshed(config, workdir, settings, state, images, pools, key, checkpoints, number):
-    """Return the pools of the current epoch, made by the layer as it was at its start.
+def _refreshed(course: Course, state: State, checkpoints: Checkpoints, epoch: int) -> jax.Array:
+    """Return the pools [N, J] of an epoch, made by the layer as it was at its start.
 
     They are kept in a file, and the state they were made from is saved before, so that a
     resumed run finds either the file or that state.
     """
-    if number == 0:
-        return jnp.asarray(pools)
-    name, refresh_key = "pools-refreshed.npz", digest(key, number)
+    plan, settings, images, members, workdir = course
+    if epoch == 0:
+        return jnp.asarray(members)
+    name, refresh_key = "pools-refreshed.npz", digest(plan.key, epoch)
     saved = workdir.load(name, refresh_key)
     if saved is None:
         checkpoints.save(state)
-        members, distances = find_pools(config, settings, state.params, images)
+        members, distances = find_pools(
+            plan.pooling, settings, state.params, images, seed=plan.seed
+        )
         saved = {"members": members, "distances": distances}
         workdir.save(name, refresh_key, **saved)
     return jnp.asarray(saved["members"])

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.discovery.step import Images, Settings
+from partdisc.discovery.supervision import Images, StepSettings
 from partdisc.method import matching
 from partdisc.method.alignment import align_pairs
 from partdisc.method.cells import normalise
@@ -37,6 +37,37 @@ class PoolAlignment(NamedTuple):
     matches: np.ndarray
 
 
+class Aligner(NamedTuple):
+    """Images as a part layer sees them, and how they are aligned.
+
+    Attributes:
+      settings: static settings of training.
+      images: N images on the device.
+      maps: [N, P, K + 1], `unit_maps` of the images.
+      seed: of the hypotheses.
+    """
+
+    settings: StepSettings
+    images: Images
+    maps: jax.Array
+    seed: int
+
+    @property
+    def family(self) -> str:
+        """Of the transforms, one of `transforms.FAMILIES`."""
+        return self.settings.alignment.transform
+
+    def with_family(self, family: str) -> "Aligner":
+        """Return the same aligner with another family of transforms."""
+        alignment = self.settings.alignment._replace(transform=family)
+        return self._replace(settings=self.settings._replace(alignment=alignment))
+
+
+def aligner_of(settings: StepSettings, params: Any, images: Images, *, seed: int) -> Aligner:
+    """Return what aligns images by a part layer with these params."""
+    return Aligner(settings, images, unit_maps(settings.layer, params, images), seed)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def unit_maps(layer: Layer, params: Any, images: Images) -> jax.Array:
     """Return the normalised maps [N, P, K + 1] of N images that matching compares.
@@ -61,8 +92,8 @@ def _align(settings, maps, images, target, members, base_key):
         images.saliency[members][None],
         images.grids[target][None],
         images.grids[members][None],
-        matching=dict(settings.matching),
-        alignment=dict(settings.alignment),
+        matching=settings.matching,
+        alignment=settings.alignment,
     )
     support = alignment.score * jnp.sum(matches.weight, axis=-1)
     found = PoolAlignment(
@@ -72,29 +103,20 @@ def _align(settings, maps, images, target, members, base_key):
 
 
 def align_pools(
-    settings: Settings,
-    maps: jax.Array,
-    images: Images,
-    targets: np.ndarray,
-    members: np.ndarray,
-    *,
-    seed: int,
-    label: str,
+    aligner: Aligner, targets: np.ndarray, members: np.ndarray, *, label: str
 ) -> PoolAlignment:
     """Align the pools of some images as training does.
 
     Args:
-      settings: static settings of training.
-      maps: [N, P, K + 1], `unit_maps` of the images.
-      images: N images on the device.
-      targets: int [n], rows of `images`.
+      aligner: the images, and how they are aligned.
+      targets: int [n], rows of the images.
       members: int [n, J], the pool of each target.
-      seed: of the hypotheses.
       label: of the progress shown.
 
     Returns:
       The alignment of each pool; it depends on the target and its pool alone.
     """
+    settings, images, maps, seed = aligner
     base_key = jax.random.key(seed)
     found = []
     with Progress(label, total=len(targets), unit="images") as progress:

@@ -1,15 +1,39 @@
 """Align a neighbour with its target: hypotheses scored by inliers (section 3.2.2)."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from partdisc.method.matching import Matches, find_matches, match_cosines
+from partdisc.method.matching import Matches, MatchSettings, find_matches, match_cosines
 from partdisc.method.transforms import FAMILIES, is_plausible, least_squares, solve
 
 SCORINGS = ("count", "truncated")
+
+
+class AlignSettings(NamedTuple):
+    """How a neighbour is aligned; the fields are arguments of `align`.
+
+    Attributes:
+      transform: the family, one of `transforms.FAMILIES`.
+      hypotheses: T.
+      scoring: one of `SCORINGS`.
+      radius: of an inlier, in target cells.
+      max_area_change: largest change of the area either way, a factor.
+      max_stretch: largest change of a length against the length across it, a factor.
+      max_rotation: degrees.
+      polish: rounds of least squares.
+    """
+
+    transform: str
+    hypotheses: int
+    scoring: str
+    radius: float
+    max_area_change: float
+    max_stretch: float
+    max_rotation: float
+    polish: int
 
 
 class Alignment(NamedTuple):
@@ -175,8 +199,8 @@ def align_pairs(
     target_grids: jax.Array,
     source_grids: jax.Array,
     *,
-    matching: dict[str, Any],
-    alignment: dict[str, Any],
+    matching: MatchSettings,
+    alignment: AlignSettings,
 ) -> tuple[Alignment, Matches]:
     """Align each neighbour with its target.
 
@@ -188,18 +212,17 @@ def align_pairs(
       source_saliency: [B, J, P].
       target_grids: int [B, 2].
       source_grids: int [B, J, 2].
-      matching: section `matching` of the config.
-      alignment: section `alignment`.
+      matching: how cells are matched.
+      alignment: how neighbours are aligned.
 
     Returns:
       Alignments and matches, each with leading axes [B, J].
     """
-    options = dict(matching)
-    if not options.pop("saliency"):
+    if not matching.saliency:
         target_saliency = jnp.ones_like(target_saliency)
         source_saliency = jnp.ones_like(source_saliency)
-    arguments = dict(alignment)
-    arguments["family"] = arguments.pop("transform")
+    options = alignment._asdict()
+    family = options.pop("transform")
 
     def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
         matches = find_matches(
@@ -208,9 +231,11 @@ def align_pairs(
             source_salient,
             target_grid,
             source_grid,
-            **options,
+            kind=matching.kind,
+            threshold=matching.threshold,
+            slots=matching.slots,
         )
-        return align(key, matches, source_grid, **arguments), matches
+        return align(key, matches, source_grid, family=family, **options), matches
 
     over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
     keys = jax.random.split(key, source_maps.shape[:2])

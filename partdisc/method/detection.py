@@ -12,6 +12,26 @@ from partdisc.method.cells import cell_positions, cell_validity
 _BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
 
 
+class DetectSettings(NamedTuple):
+    """How parts are read from the maps.
+
+    Attributes:
+      half_stride: whether to detect on cells half a stride apart.
+      box: side of a part's box, pixels of the network's input.
+      nms_iou: IoU above which a weaker box is suppressed.
+      per_part: D, detections of a part in an image, at most.
+      min_score: of the detections that are listed, as a share of the channel's best.
+      parts: channels that are listed where no landmarks choose them.
+    """
+
+    half_stride: bool
+    box: float
+    nms_iou: float
+    per_part: int
+    min_score: float
+    parts: int
+
+
 class Detections(NamedTuple):
     """Peaks of every part in one image, in cells.
 

@@ -13,6 +13,22 @@ SALIENCY_NEIGHBOURS = 4
 CORNER_PERCENT = 15
 
 
+class MatchSettings(NamedTuple):
+    """How cells are matched.
+
+    Attributes:
+      kind: one of `MATCHINGS`, see `find_matches`.
+      threshold: smallest cosine of a match, exclusive.
+      saliency: whether matches count by how much their cells stand out.
+      slots: M of the kinds `threshold` and `degree`.
+    """
+
+    kind: str
+    threshold: float
+    saliency: bool
+    slots: int
+
+
 class Matches(NamedTuple):
     """A fixed-size list of matched cells.
 

@@ -1,9 +1,20 @@
 """Adagrad as the paper's PyTorch has it (section 4.3)."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import optax
 
 DECAYS = ("none", "inverse_time", "step")
+
+
+class RateSettings(NamedTuple):
+    """How fast is learnt; the fields are arguments of `learning_rate`."""
+
+    rate: float
+    decay: float
+    kind: str
+    every: int
 
 
 def learning_rate(*, rate: float, decay: float, kind: str, every: int) -> optax.Schedule:

@@ -12,11 +12,19 @@ n = sqrt(rows * columns), so that a part is as wide as high in any frame.
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from partdisc.method.cells import cell_positions, cell_validity
+
+
+class TemplateSettings(NamedTuple):
+    """The shape of the templates; the fields are arguments of `template_loss`."""
+
+    tau: float
+    beta: float
 
 
 def template_peaks(grid: jax.Array, side: int) -> jax.Array:

@@ -1,6 +1,7 @@
 """Pools of similar images (section 3.2.1)."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,25 @@ SIMILARITIES = ("spatial_js", "position_free")
 BLOCK = 16
 # Products summed side by side, so that the compiler can vectorise the sum.
 LANES = 64
+
+
+class PoolSettings(NamedTuple):
+    """How pools are chosen.
+
+    Attributes:
+      similarity: one of `SIMILARITIES`.
+      size: J.
+      candidates: of the most similar images so many are aligned, and the best aligned ones
+        taken; 0 takes the most similar ones.
+      grid: cells a side of the resized map, of `spatial_js`.
+      refresh_epochs: epochs after which pools are chosen anew; 0 keeps those of the start.
+    """
+
+    similarity: str
+    size: int
+    candidates: int
+    grid: int
+    refresh_epochs: int
 
 
 def spatial_descriptor(probs: jax.Array, grid: jax.Array, *, size: int) -> jax.Array:

@@ -1,5 +1,7 @@
 """Pseudo ground truth from the mean of aligned maps (Algorithm 1)."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +11,22 @@ BACKGROUNDS = ("salient", "printed", "excluded")
 # The power of saliency at which object and background are told apart: Otsu's threshold of the
 # plain saliency leaves a halo around the object.
 CONTRAST = 3
+
+
+class LabelSettings(NamedTuple):
+    """How cells are labelled.
+
+    Attributes:
+      capacity: cells that a part takes in an image.
+      background: one of `BACKGROUNDS`, see `channel_capacity`.
+      suppression: radius in cells, see `printed_algorithm`.
+      include_self: whether an image's own map is in the mean that labels its cells.
+    """
+
+    capacity: int
+    background: str
+    suppression: int
+    include_self: bool
 
 
 def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.Array) -> jax.Array:

@@ -1,18 +1,18 @@
 """Pictures of a run: what the parts are, and how training saw its images."""
 
-import functools
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from partdisc.discovery import stages, step
-from partdisc.discovery.features import Features
-from partdisc.discovery.loop import read_metrics
+from partdisc.discovery.log import read_metrics
+from partdisc.discovery.run import Run
 from partdisc.report import figures
-from partdisc.report.pairs import show_pair
+from partdisc.report.figures import Page
+from partdisc.report.pairs import drawn_pair, show_pair
 from partdisc.report.parts import (
+    Parts,
     ground_truth,
     part_maps,
     shown_parts,
@@ -24,6 +24,7 @@ from partdisc.workdir import Workdir
 
 # Members of a pool: as many as a page is wide.
 NEIGHBOURS = 6
+RANDOM_NOTE = "random backbone weights"
 
 _MEASURES = {
     "spatial_js": "Jensen-Shannon divergence in nats",
@@ -31,20 +32,28 @@ _MEASURES = {
 }
 
 
+class ReportSettings(NamedTuple):
+    """How much is drawn.
+
+    Attributes:
+      images: rows of a picture.
+      channels: columns of a picture.
+    """
+
+    images: int
+    channels: int
+
+
+class _Drawing(NamedTuple):
+    """How much is drawn of what, and how: `draw(figure, name, *arrays, caption, **options)`."""
+
+    settings: ReportSettings
+    run: Run
+    draw: Callable
+
+
 def write_report(
-    config: Any,
-    workdir: Workdir,
-    inputs: stages.Inputs,
-    features: Features,
-    start: stages.Start,
-    settings: step.Settings,
-    params: Any,
-    train_images: step.Images,
-    pools: np.ndarray,
-    distances: np.ndarray,
-    channels: np.ndarray,
-    names: list[str],
-    note: str,
+    config: Any, workdir: Workdir, run: Run, parts: dict[str, int]
 ) -> list[pathlib.Path]:
     """Draw the pictures of a run into `report/` of its work directory.
 
@@ -55,67 +64,59 @@ def write_report(
     Args:
       config: the whole config.
       workdir: of the run.
-      inputs: data set, backbone and geometry.
-      features: the cache.
-      start: the untrained part layer.
-      settings: static settings of training.
-      params: of the trained part layer.
-      train_images: the training images on the device.
-      pools: int32 [N, J], rows of `train_images`, best aligned first.
-      distances: [N, J] of the pools.
-      channels: int [n], the channels to show, best first.
-      names: their n names; a landmark's name brings its ground truth into the pictures.
-      note: a remark for the corner of every picture, or ''.
+      run: what its stages made.
+      parts: name -> channel to show, best first; a landmark's name brings its ground truth
+        into the pictures.
 
     Returns:
       The PNG files.
     """
     written: list[pathlib.Path] = []
+    note = RANDOM_NOTE if config.backbone.weights == "random" else ""
 
-    def draw(figure: Callable, name: str, *arrays: Any, **options: Any) -> None:
+    def draw(figure: Callable, name: str, *arrays: Any, caption: str = "", **options: Any) -> None:
         path = workdir.path / "report" / f"{name}.png"
-        figure(*arrays, path, note=note, **options)
+        figure(*arrays, Page(path, caption, note), **options)
         written.append(path)
 
-    _draw_parts(
-        draw, config, inputs, features, start, settings, params, np.asarray(channels, int), names
-    )
-    _draw_pairs(draw, config, inputs, settings, params, train_images, pools, distances)
+    drawing = _Drawing(ReportSettings(**config.report), run, draw)
+    _draw_parts(drawing, shown_parts(parts, run.inputs.dataset.landmark_names))
+    _draw_pools(drawing)
+    _draw_pairs(drawing)
     draw(figures.training_curves, "training_curves", read_metrics(workdir.path / "metrics.jsonl"))
     return written
 
 
-def _draw_parts(draw, config, inputs, features, start, settings, params, channels, names) -> None:
-    dataset = inputs.dataset
+def _draw_parts(drawing: _Drawing, parts: Parts) -> None:
+    settings, run, draw = drawing
+    dataset, features = run.inputs.dataset, run.features
     split, kind = dataset.splits["test"], "test"
     if not len(split):
         split, kind = dataset.splits["train"], "training"
-    rows = spread(len(split), config.report.images, config.seed)
+    rows = spread(len(split), settings.images, run.seed)
     shown = split[rows]
-    pictures = [working_image(inputs, index) for index in shown]
-    parts = shown_parts(channels, names, dataset.landmark_names)
-    few = parts.first(config.report.channels)
-    peaks = functools.partial(strongest, config, inputs, features)
-    points, scores = peaks(split, settings.layer, params, start.offset, parts.channels)
-    untrained, _ = peaks(shown, settings.layer, start.params, start.offset, few.channels)
+    pictures = [working_image(run.inputs, index) for index in shown]
+    few = parts.first(settings.channels)
+    points, scores = strongest(run.detector, features, split, parts.channels)
+    untrained, _ = strongest(run.start.detector, features, shown, few.channels)
     trained = points[rows][:, : len(few.channels)]
-    truth = ground_truth(inputs, shown, few.landmarks) if dataset.landmark_names else None
-    for name, when, layer, marks in (
-        ("heat_maps", "after training", params, trained),
-        ("heat_maps_untrained", "before training", start.params, untrained),
+    truth = ground_truth(run.inputs, shown, few.landmarks) if dataset.landmark_names else None
+    for name, when, detector, marks in (
+        ("heat_maps", "after training", run.detector, trained),
+        ("heat_maps_untrained", "before training", run.start.detector, untrained),
     ):
         draw(
             figures.heat_maps,
             name,
             pictures,
-            part_maps(inputs, features, shown, settings, layer, start.offset, few.channels),
+            part_maps(detector, features, shown, few.channels),
             few.titles,
             points=marks,
             truth=truth,
             caption=f"The parts on {kind} images, {when}",
         )
     patches = [
-        strongest_patches(inputs, split, points[:, k], scores[:, k], config.detection.box)
+        strongest_patches(run.inputs, split, points[:, k], scores[:, k], run.detector.settings.box)
         for k in range(len(few.channels))
     ]
     draw(figures.part_gallery, "part_gallery", patches, few.titles)
@@ -130,39 +131,50 @@ def _draw_parts(draw, config, inputs, features, start, settings, params, channel
     )
 
 
-def _draw_pairs(draw, config, inputs, settings, params, train_images, pools, distances) -> None:
-    train, network = inputs.dataset.splits["train"], inputs.backbone
-    rows = spread(len(pools), config.report.images, config.seed)
-    targets = [working_image(inputs, index) for index in train[rows]]
-    near = pools[rows, :NEIGHBOURS]
+def _draw_pools(drawing: _Drawing) -> None:
+    settings, run, draw = drawing
+    train, pools = run.inputs.dataset.splits["train"], run.pools
+    rows = spread(len(pools.members), settings.images, run.seed)
+    near = pools.members[rows, :NEIGHBOURS]
     draw(
         figures.similar_pools,
         "similar_pools",
-        targets,
-        [[working_image(inputs, index) for index in train[members]] for members in near],
-        distances[rows, :NEIGHBOURS],
-        measure=_MEASURES[config.pools.similarity],
+        [working_image(run.inputs, index) for index in train[rows]],
+        [[working_image(run.inputs, index) for index in train[members]] for members in near],
+        pools.distances[rows, :NEIGHBOURS],
+        measure=_MEASURES[run.pooling.similarity],
     )
+
+
+def _draw_pairs(drawing: _Drawing) -> None:
+    settings, run, draw = drawing
+    train, network = run.inputs.dataset.splits["train"], run.inputs.backbone
+    rows = spread(len(run.pools.members), settings.images, run.seed)
     pairs = [
-        show_pair(config, inputs, settings, params, train_images, row, pools[row]) for row in rows
+        show_pair(
+            run.detector,
+            run.settings,
+            run.images,
+            np.array([row, *run.pools.members[row]]),
+            seed=run.seed,
+        )
+        for row in rows
     ]
     draw(
-        figures.aligned_pair,
+        figures.aligned_pairs,
         "aligned_pairs",
-        targets,
-        [working_image(inputs, train[pair.neighbour]) for pair in pairs],
-        [pair.target for pair in pairs],
-        [pair.source for pair in pairs],
-        [pair.fits for pair in pairs],
-        [pair.transform for pair in pairs],
+        [
+            drawn_pair(run.inputs, pair, train[row], train[pair.neighbour])
+            for pair, row in zip(pairs, rows, strict=True)
+        ],
         caption="Of each pool, the neighbour that alignment helped most",
     )
     draw(
         figures.pseudo_ground_truth,
         "pseudo_ground_truth",
-        targets,
+        [working_image(run.inputs, index) for index in train[rows]],
         [pair.labels for pair in pairs],
-        background=settings.layer.parts,
+        background=run.settings.layer.parts,
         centres=[
             [network.stride * np.arange(side) + network.origin for side in pair.labels.shape]
             for pair in pairs

@@ -1,26 +1,36 @@
 """Diagnose alignment on labelled images: `--mode=align`, protocol D in full."""
 
+import pathlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from partdisc import evaluation
 from partdisc.data import Dataset
-from partdisc.discovery import stages, step
-from partdisc.discovery.pool_alignment import PoolAlignment, unit_maps
+from partdisc.detector import Detector
+from partdisc.discovery.inputs import Inputs
+from partdisc.discovery.pool_alignment import Aligner, PoolAlignment, aligner_of
+from partdisc.discovery.run import Run
 from partdisc.errors import ConfigError, DataError
 from partdisc.method.transforms import FAMILIES
 from partdisc.progress import say, table
 from partdisc.report import figures
-from partdisc.report.pairs import show_pair
-from partdisc.report.parts import working_image
-from partdisc.scoring.alignment import LabelledPools, Pairs, align, in_pixels, summary
+from partdisc.report.pairs import drawn_pair, show_pair
+from partdisc.scoring.alignment import (
+    LabelledPools,
+    Pairs,
+    align,
+    in_pixels,
+    labelled_pools,
+    summary,
+)
 from partdisc.scoring.results_table import ALIGNMENT_COLUMNS, alignment_row
+from partdisc.scoring.settings import scoring_settings
 from partdisc.workdir import Workdir, write_json
 
 
 class _Measured(NamedTuple):
-    settings: step.Settings
+    aligner: Aligner
     aligned: PoolAlignment
     pairs: Pairs
 
@@ -40,14 +50,7 @@ def check_labelled(config: Any, dataset: Dataset) -> None:
         )
 
 
-def diagnose(
-    config: Any,
-    workdir: Workdir,
-    inputs: stages.Inputs,
-    pools: LabelledPools | None,
-    layers: dict[str, Any],
-    settings: step.Settings,
-) -> None:
+def diagnose(config: Any, workdir: Workdir, run: Run, detectors: dict[str, Detector]) -> None:
     """Measure the alignment of pools by every family of transforms, print it and draw pairs.
 
     The pools are those of the config for every family. Writes alignment.json and the
@@ -57,64 +60,57 @@ def diagnose(
     Args:
       config: the whole config.
       workdir: of the run.
-      inputs: data set and backbone.
-      pools: the labelled pools.
-      layers: name -> params, the untrained layer and, where there is one, the trained.
-      settings: static settings of training.
+      run: what its stages made.
+      detectors: by name, the untrained one and, where there is one, the trained.
 
     Raises:
       errors.DataError: there are too few labelled images.
     """
+    name_of_data, family = run.inputs.dataset.name, run.settings.alignment.transform
+    pools = labelled_pools(scoring_settings(config), run)
     if pools is None:
         raise DataError(
-            f"{inputs.dataset.name} has too few images with landmarks to measure alignment: "
-            f"pools of {config.pools.size} need more than that many"
+            f"{name_of_data} has too few images with landmarks to measure alignment: "
+            f"pools of {run.pooling.size} need more than that many"
         )
     found: dict[str, Any] = {}
-    for name, params in layers.items():
-        maps = unit_maps(settings.layer, params, pools.images)
+    for name, detector in detectors.items():
+        aligner = aligner_of(run.settings, detector.params, pools.images, seed=run.seed)
         measured = {
-            family: _measure(config, inputs, pools, _with_family(settings, family), maps)
-            for family in FAMILIES
+            each: _measure(run.inputs, pools, aligner.with_family(each)) for each in FAMILIES
         }
         found[name] = {
-            family: summary(one.pairs, one.aligned, one.settings)
-            for family, one in measured.items()
+            each: summary(one.pairs, one.aligned, each) for each, one in measured.items()
         }
         say("")
         table(
-            f"{name}: {inputs.dataset.name}, pools of {len(pools.targets)} images; mean landmark "
+            f"{name}: {name_of_data}, pools of {len(pools.targets)} images; mean landmark "
             "distance / normaliser",
             ["", *ALIGNMENT_COLUMNS],
-            [alignment_row(family, row) for family, row in found[name].items()],
+            [alignment_row(each, row) for each, row in found[name].items()],
         )
-        chosen = measured[config.alignment.transform]
+        chosen = measured[family]
         groups = {
-            group: summary(chosen.pairs, chosen.aligned, chosen.settings, rows)
+            group: summary(chosen.pairs, chosen.aligned, family, rows)
             for group, rows in _groups(chosen.aligned.scores).items()
         }
         found[name]["groups"] = groups
         say("")
         table(
-            f"{name}, {config.alignment.transform}: by neighbour",
+            f"{name}, {family}: by neighbour",
             ["", *ALIGNMENT_COLUMNS],
             [alignment_row(group, row) for group, row in groups.items()],
         )
     write_json(workdir.path / "alignment.json", found)
-    pictures = _draw(config, workdir, inputs, pools, chosen, params)
+    pictures = _draw(config, workdir, run.inputs, pools, chosen, detector)
     say("")
     say(f"figures     {workdir.path / 'alignment.json'}")
     say(f"pictures    {', '.join(map(str, pictures))}")
 
 
-def _with_family(settings: step.Settings, family: str) -> step.Settings:
-    options = dict(settings.alignment) | {"transform": family}
-    return settings._replace(alignment=tuple(sorted(options.items())))
-
-
-def _measure(config, inputs, pools, settings, maps) -> _Measured:
-    aligned = align(config, pools, settings, maps)
-    return _Measured(settings, aligned, in_pixels(inputs, pools, aligned.transforms))
+def _measure(inputs: Inputs, pools: LabelledPools, aligner: Aligner) -> _Measured:
+    aligned = align(pools, aligner)
+    return _Measured(aligner, aligned, in_pixels(inputs, pools, aligned.transforms))
 
 
 def _groups(scores: np.ndarray) -> dict[str, np.ndarray]:
@@ -132,12 +128,20 @@ def _groups(scores: np.ndarray) -> dict[str, np.ndarray]:
     return groups
 
 
-def _draw(config, workdir, inputs, pools, measured: _Measured, params) -> list:
+def _draw(
+    config: Any,
+    workdir: Workdir,
+    inputs: Inputs,
+    pools: LabelledPools,
+    measured: _Measured,
+    detector: Detector,
+) -> list[pathlib.Path]:
+    """Draw the pairs that came nearer most, and those that are left furthest apart."""
     before, after = (
         array.reshape(pools.members.shape)
         for array in evaluation.pair_distances(*measured.pairs.flat())
     )
-    written = []
+    aligner, written = measured.aligner, []
     for name, worth, caption in (
         ("aligned_best", before - after, "Pairs that alignment brought nearer most"),
         ("aligned_worst", after, "Pairs that alignment leaves furthest apart"),
@@ -146,34 +150,20 @@ def _draw(config, workdir, inputs, pools, measured: _Measured, params) -> list:
         # A neighbour a target, so that one odd image does not fill the sheet.
         neighbour = worth.argmax(axis=1)
         rows = np.argsort(-worth.max(axis=1), kind="stable")[: config.report.images]
-        rows = rows[np.isfinite(worth[rows].max(axis=1))]
-        shown = [
-            show_pair(
-                config,
-                inputs,
-                measured.settings,
-                params,
+        drawn = []
+        for row in rows[np.isfinite(worth[rows].max(axis=1))]:
+            pair = show_pair(
+                detector,
+                aligner.settings,
                 pools.images,
-                pools.targets[row],
-                pools.members[row],
-                neighbour[row],
+                np.array([pools.targets[row], *pools.members[row]]),
+                seed=aligner.seed,
+                neighbour=neighbour[row],
             )
-            for row in rows
-        ]
-        path = workdir.path / "report" / f"{name}.png"
-        figures.aligned_pair(
-            [working_image(inputs, pools.index[pools.targets[row]]) for row in rows],
-            [working_image(inputs, pools.index[pair.neighbour]) for pair in shown],
-            [pair.target for pair in shown],
-            [pair.source for pair in shown],
-            [pair.fits for pair in shown],
-            [pair.transform for pair in shown],
-            path,
-            caption=caption,
-            remarks=[
-                f"{before[row, j]:.2f} to {after[row, j]:.2f}"
-                for row, j in zip(rows, neighbour[rows], strict=True)
-            ],
-        )
-        written.append(path)
+            target, other = pools.index[[pools.targets[row], pair.neighbour]]
+            distances = (array[row, neighbour[row]] for array in (before, after))
+            remark = "{:.2f} to {:.2f}".format(*distances)
+            drawn.append(drawn_pair(inputs, pair, target, other, remark))
+        written.append(workdir.path / "report" / f"{name}.png")
+        figures.aligned_pairs(drawn, figures.Page(written[-1], caption))
     return written

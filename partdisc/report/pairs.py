@@ -1,16 +1,19 @@
 """What the pictures of pairs show: how training sees a target and its pool."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.discovery import stages, step
+from partdisc.detector import Detector
+from partdisc.discovery.inputs import Inputs
+from partdisc.discovery.supervision import Images, StepSettings, forward, gather, supervise
 from partdisc.method.alignment import squared_residuals
 from partdisc.method.detection import cells_to_pixels
-from partdisc.report.parts import unpacked
+from partdisc.report.figures import Aligned
+from partdisc.report.parts import unpacked, working_image
 
 
 class Pair(NamedTuple):
@@ -34,43 +37,40 @@ class Pair(NamedTuple):
 
 
 def show_pair(
-    config: Any,
-    inputs: stages.Inputs,
-    settings: step.Settings,
-    params: Any,
-    shown: step.Images,
-    row: int,
-    pool: np.ndarray,
+    detector: Detector,
+    settings: StepSettings,
+    images: Images,
+    members: np.ndarray,
+    *,
+    seed: int,
     neighbour: int | None = None,
 ) -> Pair:
     """Align the pool of an image as training does, and take one of it.
 
     Args:
-      config: the whole config.
-      inputs: data set and backbone.
+      detector: with the part layer that aligns.
       settings: static settings of training.
-      params: of the part layer.
-      shown: the images.
-      row: of the target among the images.
-      pool: int [J], rows of its pool.
-      neighbour: which of the pool; None is the one whose transform gains the most matches
+      images: the images on the device.
+      members: int [1 + J], rows of the images: a target, followed by its pool.
+      seed: of the hypotheses.
+      neighbour: which of the J; None is the one whose transform gains the most matches
         over leaving it as it is.
     """
-    key = jax.random.fold_in(jax.random.key(config.seed), int(row))
+    key = jax.random.fold_in(jax.random.key(seed), int(members[0]))
     supervision, squared = jax.tree.map(
         lambda array: np.asarray(array[0]),
-        _supervise(settings, params, shown, jnp.int32(row), jnp.asarray(pool, jnp.int32), key),
+        _supervise(settings, detector.params, images, jnp.asarray(members, jnp.int32), key),
     )
     matches = supervision.matches
     matched = matches.weight > 0
-    fits = squared <= config.alignment.radius**2
+    fits = squared <= settings.alignment.radius**2
     gain = np.sum(matched[..., None] * fits, axis=1) @ [1, -1]
     j = int(np.argmax(gain)) if neighbour is None else int(neighbour)
-    stride, origin = inputs.backbone.stride, inputs.backbone.origin
+    stride, origin = detector.backbone.stride, detector.backbone.origin
     to_pixels = np.array([[stride, 0, origin], [0, stride, origin], [0, 0, 1]])
     return Pair(
-        labels=unpacked(supervision.labels, np.asarray(shown.grids[row])),
-        neighbour=int(pool[j]),
+        labels=unpacked(supervision.labels, np.asarray(images.grids[members[0]])),
+        neighbour=int(members[1 + j]),
         transform=to_pixels @ supervision.alignment.transform[j] @ np.linalg.inv(to_pixels),
         source=cells_to_pixels(matches.source[j, matched[j]], stride, origin),
         target=cells_to_pixels(matches.target[j, matched[j]], stride, origin),
@@ -78,13 +78,28 @@ def show_pair(
     )
 
 
+def drawn_pair(
+    inputs: Inputs, pair: Pair, target: int, neighbour: int, remark: str = ""
+) -> Aligned:
+    """Return a pair with the pictures of two images of the data set, to be drawn."""
+    return Aligned(
+        working_image(inputs, target),
+        working_image(inputs, neighbour),
+        pair.target,
+        pair.source,
+        pair.fits,
+        pair.transform,
+        remark,
+    )
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _supervise(settings, params, shown, row, pool, key):
+def _supervise(settings, params, images, members, key):
     """Return the supervision of a target, and the squared residuals [J, M, 2] of the matches
     under the transform and under none, both as batches of one."""
-    batch = step.gather(shown, jnp.concatenate([row[None], pool])[None])
-    probs = step.forward(settings, params, batch)
-    supervision = step.supervise(key, settings, batch, probs)
+    batch = gather(images, members[None])
+    probs = forward(settings, params, batch)
+    supervision = supervise(key, settings, batch, probs)
 
     def residuals(transform, matches):
         return squared_residuals(jnp.stack([transform, jnp.eye(3)]), matches)

@@ -1,16 +1,13 @@
 """What the pictures of parts show: channels and their names, points, maps and patches."""
 
-import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from partdisc.data import images
-from partdisc.discovery import stages, step
-from partdisc.discovery.features import Features
-from partdisc.method.part_layer import Layer, packed_probabilities
-from partdisc.scoring import parts
+from partdisc.detector import Detector
+from partdisc.discovery.features import Features, predict
+from partdisc.discovery.inputs import Inputs
 
 # Patches of a part in the gallery: as many as a page is wide.
 PATCHES = 8
@@ -36,10 +33,10 @@ class Parts(NamedTuple):
         return Parts(*(field[:count] for field in self))
 
 
-def shown_parts(channels: np.ndarray, names: list[str], landmarks: tuple[str, ...]) -> Parts:
+def shown_parts(parts: dict[str, int], landmarks: tuple[str, ...]) -> Parts:
     """Gather the names of each channel, in the order of their first appearance."""
     groups: dict[int, list[str]] = {}
-    for channel, name in zip(np.asarray(channels).tolist(), names, strict=True):
+    for name, channel in parts.items():
         groups.setdefault(channel, []).append(name)
     return Parts(
         np.array(list(groups), int),
@@ -48,36 +45,33 @@ def shown_parts(channels: np.ndarray, names: list[str], landmarks: tuple[str, ..
     )
 
 
-def working_image(inputs: stages.Inputs, index: int) -> np.ndarray:
+def working_image(inputs: Inputs, index: int) -> np.ndarray:
     """Return an image as the network sees it, uint8 [h, w, 3]."""
     return images.prepare(inputs.dataset.image(int(index)), inputs.geometry.take(int(index)))
 
 
 def strongest(
-    config: Any,
-    inputs: stages.Inputs,
-    features: Features,
-    indices: np.ndarray,
-    layer: Layer,
-    params: Any,
-    offset: np.ndarray,
-    channels: np.ndarray,
+    detector: Detector, features: Features, indices: np.ndarray, channels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each channel's strongest detection in each image.
 
-    Arguments are those of `parts.predict`, and channels [K].
+    Args:
+      detector: what detects.
+      features: the cache.
+      indices: int [n], the images.
+      channels: int [K].
 
     Returns:
       points [n, K, 2], (y, x) in pixels of the working images, NaN where there is none,
       and scores [n, K], -inf there.
     """
-    found = parts.predict(config, inputs, features, indices, layer, params, offset)
-    points = images.to_working(found.peak[:, channels], inputs.geometry.take(indices))
+    found = predict(detector, features, indices)
+    points = images.to_working(found.peak[:, channels], features.geometry.take(indices))
     return points, found.scores[:, channels, 0]
 
 
 def ground_truth(
-    inputs: stages.Inputs, indices: np.ndarray, landmarks: list[list[int]]
+    inputs: Inputs, indices: np.ndarray, landmarks: list[list[int]]
 ) -> list[list[np.ndarray]]:
     """Return for each image and channel its landmarks [n, 2], pixels of the working image."""
     geometry = inputs.geometry.take(indices)
@@ -86,30 +80,16 @@ def ground_truth(
 
 
 def part_maps(
-    inputs: stages.Inputs,
-    features: Features,
-    indices: np.ndarray,
-    settings: step.Settings,
-    params: Any,
-    offset: np.ndarray,
-    channels: np.ndarray,
+    detector: Detector, features: Features, indices: np.ndarray, channels: np.ndarray
 ) -> list[np.ndarray]:
     """Return each image's probabilities of channels, [K, h, w] on its working pixels."""
     taken, grids = features.take_fine(indices)
-    probs = np.asarray(_probabilities(settings.layer, params, taken, grids, offset))
-    network, sizes = inputs.backbone, inputs.geometry.take(indices).working
-    stride = network.stride / features.step
+    probs = np.asarray(detector.probabilities(taken, grids))
+    sizes = features.geometry.take(indices).working
     return [
-        on_pixels(unpacked(cells.T, grid), size, stride, network.origin)
+        on_pixels(unpacked(cells.T, grid), size, detector.stride, detector.backbone.origin)
         for cells, grid, size in zip(probs[..., channels], grids, sizes, strict=True)
     ]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _probabilities(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
-    """Return probs [n, P, K + 1] of n images."""
-    one = functools.partial(packed_probabilities, layer, params, offset=offset)
-    return jax.lax.map(lambda image: one(*image), (features, grids))
 
 
 def unpacked(cells: np.ndarray, grid: np.ndarray) -> np.ndarray:
@@ -141,7 +121,7 @@ def on_pixels(maps: np.ndarray, size: tuple[int, int], stride: float, origin: fl
 
 
 def strongest_patches(
-    inputs: stages.Inputs, indices: np.ndarray, points: np.ndarray, scores: np.ndarray, side: float
+    inputs: Inputs, indices: np.ndarray, points: np.ndarray, scores: np.ndarray, side: float
 ) -> list[np.ndarray]:
     """Cut the patches around a part's strongest detections, one an image at most.
 

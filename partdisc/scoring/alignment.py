@@ -2,16 +2,18 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from partdisc import evaluation
 from partdisc.data import images
-from partdisc.discovery import stages, step
-from partdisc.discovery.features import Features
-from partdisc.discovery.pool_alignment import PoolAlignment, align_pools, unit_maps
+from partdisc.detector import Detector
+from partdisc.discovery.inputs import Inputs
+from partdisc.discovery.pool_alignment import Aligner, PoolAlignment, align_pools, aligner_of
 from partdisc.discovery.pools import find_pools
+from partdisc.discovery.run import Run
+from partdisc.discovery.supervision import Images, device_images
 from partdisc.scoring.landmarks import normalisers
+from partdisc.scoring.settings import Scoring
 
 # Fit images among which pools are found where the training images have no landmarks.
 FIT_IMAGES = 500
@@ -27,22 +29,14 @@ class LabelledPools(NamedTuple):
       members: int [n, J], their pools, rows of `images`.
     """
 
-    images: step.Images
+    images: Images
     index: np.ndarray
     targets: np.ndarray
     members: np.ndarray
 
 
-def labelled_pools(
-    config: Any,
-    inputs: stages.Inputs,
-    features: Features,
-    start: stages.Start,
-    settings: step.Settings,
-    train_images: step.Images,
-    pools: np.ndarray,
-) -> LabelledPools | None:
-    """Draw `config.evaluation.alignment_images` labelled images and take their pools.
+def labelled_pools(scoring: Scoring, run: Run) -> LabelledPools | None:
+    """Draw labelled images, at most as many as are wanted, and take their pools.
 
     They are the pools of training where any of its images has landmarks. Where none has,
     pools are found in the same way among at most `FIT_IMAGES` images of the fit split.
@@ -50,21 +44,29 @@ def labelled_pools(
     Returns:
       The pools; None where too few images are labelled, or none is asked for.
     """
-    dataset = inputs.dataset
-    rng = np.random.default_rng(config.seed)
-    count = config.evaluation.alignment_images
-    index, chosen = dataset.splits["train"], train_images
+    dataset = run.inputs.dataset
+    rng = np.random.default_rng(run.seed)
+    count = scoring.alignment_images
+    index, chosen, members = dataset.splits["train"], run.images, run.pools.members
     shown = np.flatnonzero(_labelled(dataset.points[index]))
     if not len(shown):
         fit = dataset.splits["fit"]
         index = np.sort(rng.permutation(fit[_labelled(dataset.points[fit])])[:FIT_IMAGES])
-        if count == 0 or len(index) <= config.pools.size:
+        if count == 0 or len(index) <= run.pooling.size:
             return None
-        chosen = stages.device_images(features, index, start.offset)
-        pools, _ = find_pools(config, settings, start.params, chosen, label="pools (fit)")
+        untrained = run.start.detector
+        chosen = device_images(*run.features.take(index), untrained.offset)
+        members, _ = find_pools(
+            run.pooling,
+            run.settings,
+            untrained.params,
+            chosen,
+            seed=run.seed,
+            label="pools (fit)",
+        )
         shown = np.arange(len(index))
     targets = np.sort(rng.permutation(shown)[:count])
-    return LabelledPools(chosen, index, targets, np.asarray(pools)[targets]) if count else None
+    return LabelledPools(chosen, index, targets, np.asarray(members)[targets]) if count else None
 
 
 def _labelled(points: np.ndarray) -> np.ndarray:
@@ -99,7 +101,7 @@ class Pairs(NamedTuple):
         )
 
 
-def in_pixels(inputs: stages.Inputs, pools: LabelledPools, transforms: np.ndarray) -> Pairs:
+def in_pixels(inputs: Inputs, pools: LabelledPools, transforms: np.ndarray) -> Pairs:
     """Bring pairs of cells, and transforms [n, J, 3, 3] between them, to pixels."""
     network, dataset = inputs.backbone, inputs.dataset
     index = pools.index
@@ -117,11 +119,7 @@ def in_pixels(inputs: stages.Inputs, pools: LabelledPools, transforms: np.ndarra
 
 
 def alignment_quality(
-    config: Any,
-    inputs: stages.Inputs,
-    pools: LabelledPools | None,
-    settings: step.Settings,
-    params: Any,
+    run: Run, pools: LabelledPools | None, detector: Detector
 ) -> dict[str, float]:
     """Measure how well a part layer aligns pools.
 
@@ -130,34 +128,21 @@ def alignment_quality(
     """
     if pools is None:
         return {}
-    maps = unit_maps(settings.layer, params, pools.images)
-    aligned = align(config, pools, settings, maps)
-    return summary(in_pixels(inputs, pools, aligned.transforms), aligned, settings)
+    aligner = aligner_of(run.settings, detector.params, pools.images, seed=run.seed)
+    aligned = align(pools, aligner)
+    return summary(in_pixels(run.inputs, pools, aligned.transforms), aligned, aligner.family)
 
 
-def align(
-    config: Any, pools: LabelledPools, settings: step.Settings, maps: jax.Array
-) -> PoolAlignment:
-    """Align the pools as training does, by the `unit_maps` of their images."""
-    family = dict(settings.alignment)["transform"]
-    return align_pools(
-        settings,
-        maps,
-        pools.images,
-        pools.targets,
-        pools.members,
-        seed=config.seed,
-        label=f"aligning ({family})",
-    )
+def align(pools: LabelledPools, aligner: Aligner) -> PoolAlignment:
+    """Align the pools as training does, by an aligner of their images."""
+    return align_pools(aligner, pools.targets, pools.members, label=f"aligning ({aligner.family})")
 
 
 def summary(
-    pairs: Pairs, aligned: PoolAlignment, settings: step.Settings, some: Any = slice(None)
+    pairs: Pairs, aligned: PoolAlignment, family: str, some: Any = slice(None)
 ) -> dict[str, float]:
-    """Summarise pairs, or `some` of the n * J, by protocol D."""
-    quality = evaluation.alignment_quality(
-        *(array[some] for array in pairs.flat()), family=dict(settings.alignment)["transform"]
-    )
+    """Summarise pairs, or `some` of the n * J, aligned by a family, by protocol D."""
+    quality = evaluation.alignment_quality(*(array[some] for array in pairs.flat()), family=family)
     return quality._asdict() | {
         "inliers": float(np.mean(aligned.inliers.reshape(-1)[some])),
         "matches": float(np.mean(aligned.matches.reshape(-1)[some])),

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from partdisc.backbones import unit_features
 from partdisc.data import images
-from partdisc.discovery import stages
-from partdisc.discovery.features import unit_features
+from partdisc.detector import Detector
+from partdisc.discovery.inputs import Inputs
 from partdisc.method.cells import centred
 from partdisc.method.part_layer import Layer, part_probabilities
 from partdisc.method.warp import warp_weights
@@ -113,43 +114,32 @@ def map_distance(
 
 
 def equivariance_error(
-    config: Any,
-    inputs: stages.Inputs,
-    layer: Layer,
-    params: Any,
-    offset: np.ndarray,
-    indices: np.ndarray,
+    detector: Detector, inputs: Inputs, indices: np.ndarray, *, seed: int
 ) -> float:
     """Measure how far the maps of warped images are from the warped maps.
 
     Args:
-      config: the whole config; its seed draws the warps.
-      inputs: data set, backbone, weights and geometry.
-      layer: the part layer.
-      params: its params.
-      offset: [C], subtracted from every feature.
+      detector: with the part layer to measure.
+      inputs: data set and geometry.
       indices: int [n], the images.
+      seed: of the warps.
 
     Returns:
       Mean total variation distance, %, over the cells of all images; NaN without any.
     """
-    network, weights = inputs.backbone, inputs.weights
+    network = detector.backbone
     total = cells = 0.0
     for index in indices.tolist():
         pixels = images.prepare(inputs.dataset.image(index), inputs.geometry.take(index))
-        matrix = random_warp(np.random.default_rng([config.seed, index]), pixels.shape[:2])
+        matrix = random_warp(np.random.default_rng([seed, index]), pixels.shape[:2])
         pair = np.stack([pixels, warp_image(pixels, matrix)])
-        features = unit_features(
-            weights.params,
-            pair,
-            backbone=network,
-            preprocessing=weights.preprocessing,
-            half_stride=False,
-        )
-        original, warped = centred(features.astype(np.float16), jnp.asarray(offset))
+        features = unit_features(network, detector.weights, pair, half_stride=False)
+        original, warped = centred(features.astype(np.float16), jnp.asarray(detector.offset))
         grid = np.array(pixels.shape[:2], np.int32) // network.stride
         transform = to_cells(matrix, network.stride, network.origin).astype(np.float32)
-        distance, count = map_distance(layer, params, original, warped, grid, transform)
+        distance, count = map_distance(
+            detector.layer, detector.params, original, warped, grid, transform
+        )
         total += float(distance) * float(count)
         cells += float(count)
     return 100 * total / cells if cells else float("nan")

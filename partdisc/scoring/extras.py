@@ -1,18 +1,16 @@
-"""What an evaluation can measure beyond the main table, by name: `config.evaluation.extras`."""
+"""What can be measured beyond the main table, by name: `EXTRAS` is the list of it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from partdisc import evaluation
-from partdisc.config import extras_wanted
-from partdisc.data import images
-from partdisc.discovery import stages
-from partdisc.discovery.features import Features
-from partdisc.method.part_layer import Layer, packed_probabilities
+from partdisc.detector import Detector, Predictions
+from partdisc.discovery.run import Run
 from partdisc.scoring.equivariance import equivariance_error
-from partdisc.scoring.landmarks import Predictions, fit_and_test, points_in_frame
+from partdisc.scoring.landmarks import fit_and_test, points_in_frame
+from partdisc.scoring.settings import Scoring
 
 # Images that `equivariance` warps, at most.
 WARPED = 50
@@ -20,63 +18,43 @@ WARPED = 50
 THRESHOLDS = (2, 5, 10, 15, 20, 30, 50)
 
 
-def measure(
-    config: Any,
-    inputs: stages.Inputs,
-    features: Features,
-    layer: Layer,
-    params: Any,
-    offset: np.ndarray,
-    fit: Predictions,
-    test: Predictions,
-) -> dict[str, Any]:
-    """Measure what `config.evaluation.extras` names.
+class Found(NamedTuple):
+    """What a detector found in a labelled run.
 
-    `keypoints`: NMI and ARI of the arg-max part with the keypoint's id at the visible
-    keypoints of the test images (protocol C), with the background, and without it inside
-    the box of the object (FG).
-    `equivariance`: distance of the maps of warped test images from the warped maps, and
-    mean detections of a part in an image (E). `fit_sizes`: the error against the number of
-    fit images. `cumulative`: share of test images with no larger an error. `backward`: the
-    error of points regressed from landmarks. The last three by protocol `default`, from
-    the parts' centres.
-
-    Args:
-      config: the whole config.
-      inputs: data set, backbone, weights and geometry.
-      features: the cache.
-      layer: the part layer.
-      params: its params.
-      offset: [C], subtracted from every feature.
-      fit: predictions on the fit split.
-      test: predictions on the test split.
-
-    Returns:
-      The figures by name, %.
+    Attributes:
+      scoring: what is measured.
+      run: data set, cached features and settings.
+      detector: what found it.
+      fit: its predictions on the fit split.
+      test: its predictions on the test split.
     """
-    found: dict[str, Any] = {}
-    for name in extras_wanted(config):
-        if name == "keypoints":
-            found[name] = _keypoints(inputs, features, layer, params, offset)
-        elif name == "equivariance":
-            shown = inputs.dataset.splits["test"][:WARPED]
-            error = equivariance_error(config, inputs, layer, params, offset, shown)
-            counts = np.isfinite(test.scores).sum(axis=2)
-            found[name] = {"map_distance": error, "peaks_per_part": float(counts.mean())}
-        else:
-            found[name] = _regression(config, inputs, fit, test, name)
-    return found
+
+    scoring: Scoring
+    run: Run
+    detector: Detector
+    fit: Predictions
+    test: Predictions
 
 
-def _keypoints(inputs, features, layer, params, offset) -> dict[str, float]:
+def measure_extras(found: Found) -> dict[str, Any]:
+    """Measure the extras that are wanted; return the figures by name, %."""
+    return {name: EXTRAS[name](found) for name in found.scoring.extras}
+
+
+def _keypoints(found: Found) -> dict[str, float]:
+    """Compare the arg-max part with the keypoint's id: NMI and ARI (protocol C).
+
+    At the visible keypoints of the test images, with the background, and without it inside
+    the box of the object (FG).
+    """
+    run, detector = found.run, found.detector
+    inputs, features = run.inputs, run.features
     index = inputs.dataset.splits["test"]
-    network = inputs.backbone
-    stride = network.stride / features.step
-    matrix = images.cell_matrix(inputs.geometry.take(index), stride, network.origin)
+    matrix = detector.cell_matrix(inputs.geometry.take(index))
     rows, inside = [], []
     for n, points in enumerate(inputs.dataset.instances[index]):
-        (taken,), (grid,) = features.take_fine(index[n : n + 1])
-        probs = np.asarray(_probabilities(layer, params, taken, grid, offset))
+        taken, (grid,) = features.take_fine(index[n : n + 1])
+        (probs,) = np.asarray(detector.probabilities(taken, grid[None]))
         cells = points @ matrix[n, :2, :2].T + matrix[n, :2, 2]
         crop = inputs.geometry.crop[index[n]]
         seen = ((points >= crop[:2] - 0.5) & (points <= crop[2:] - 0.5)).all(axis=-1)
@@ -96,25 +74,54 @@ def _keypoints(inputs, features, layer, params, offset) -> dict[str, float]:
     return figures | {"keypoints": agreement.items}
 
 
-_probabilities = jax.jit(packed_probabilities, static_argnums=0)
+def _equivariance(found: Found) -> dict[str, float]:
+    """Compare the maps of warped test images with the warped maps (E), and count detections."""
+    shown = found.run.inputs.dataset.splits["test"][:WARPED]
+    error = equivariance_error(found.detector, found.run.inputs, shown, seed=found.run.seed)
+    counts = np.isfinite(found.test.scores).sum(axis=2)
+    return {"map_distance": error, "peaks_per_part": float(counts.mean())}
 
 
-def _regression(config, inputs, fit, test, name) -> Any:
-    fit_split, test_split = fit_and_test(config, inputs)
-    points = points_in_frame(config, inputs, fit, test, "mean")
-    if name == "backward":
-        # A channel's points are the landmarks now; landmarks that are not seen are filled.
-        return evaluation.regression_error(
-            fit_split.landmarks,
-            points[0],
-            test_split.landmarks,
-            points[1],
-            normaliser=test_split.length,
-        ).error
-    data = (points[0], fit_split.landmarks, points[1], test_split.landmarks)
-    if name == "fit_sizes":
-        rows = evaluation.error_by_fit_size(*data, seed=config.seed, normaliser=test_split.length)
-        return [row._asdict() for row in rows]
-    score = evaluation.regression_error(*data, normaliser=test_split.length)
+def _centres(found: Found) -> tuple[np.ndarray, ...]:
+    """Return the parts' centres and the landmarks: of the fit images, then of the test images."""
+    inputs = found.run.inputs
+    fit, test = fit_and_test(inputs)
+    points = points_in_frame(found.scoring, inputs, found.fit, found.test, "mean")
+    return points[0], fit.landmarks, points[1], test.landmarks
+
+
+def _normaliser(found: Found) -> np.ndarray:
+    return fit_and_test(found.run.inputs)[1].length
+
+
+def _fit_sizes(found: Found) -> list[dict[str, Any]]:
+    """Measure the error against the number of fit images, by protocol `default`."""
+    rows = evaluation.error_by_fit_size(
+        *_centres(found), seed=found.scoring.seed, normaliser=_normaliser(found)
+    )
+    return [row._asdict() for row in rows]
+
+
+def _cumulative(found: Found) -> dict[str, float]:
+    """Return the share of test images with no larger an error, by protocol `default`."""
+    score = evaluation.regression_error(*_centres(found), normaliser=_normaliser(found))
     shares = evaluation.cumulative_errors(score.per_image, np.array(THRESHOLDS, float))
     return {str(limit): share for limit, share in zip(THRESHOLDS, shares.tolist(), strict=True)}
+
+
+def _backward(found: Found) -> float:
+    """Return the error of points regressed from landmarks, by protocol `default`."""
+    fit_points, fit_marks, test_points, test_marks = _centres(found)
+    # A channel's points are the landmarks now; landmarks that are not seen are filled.
+    return evaluation.regression_error(
+        fit_marks, fit_points, test_marks, test_points, normaliser=_normaliser(found)
+    ).error
+
+
+EXTRAS: dict[str, Callable[[Found], Any]] = {
+    "keypoints": _keypoints,
+    "equivariance": _equivariance,
+    "fit_sizes": _fit_sizes,
+    "cumulative": _cumulative,
+    "backward": _backward,
+}

@@ -5,31 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc import evaluation
-from partdisc.config import regression_protocols
-from partdisc.discovery import stages
+from partdisc.detector import Predictions
+from partdisc.discovery.inputs import Inputs
+from partdisc.scoring.settings import Scoring
 
 
-class Predictions(NamedTuple):
-    """What a part layer says of n images, in original pixels.
-
-    Attributes:
-      points: [n, K, D, 2], (y, x) of the detections, strongest first.
-      scores: [n, K, D], -inf in unused slots.
-      mean: [n, K, 2], (y, x) where each part should be, `part_centres`.
-    """
-
-    points: np.ndarray
-    scores: np.ndarray
-    mean: np.ndarray
-
-    @property
-    def peak(self) -> np.ndarray:
-        """[n, K, 2], the strongest detection of each part; NaN where there is none."""
-        found = np.isfinite(self.scores[:, :, 0])
-        return np.where(found[..., None], self.points[:, :, 0], np.nan)
-
-
-def normalisers(inputs: stages.Inputs, indices: np.ndarray) -> dict[str, np.ndarray]:
+def normalisers(inputs: Inputs, indices: np.ndarray) -> dict[str, np.ndarray]:
     """Return the lengths [n], original pixels, by which errors of images are divided.
 
     `box`: longer side of the object's box; `short_side`: of the part of the image used;
@@ -49,14 +30,15 @@ def normalisers(inputs: stages.Inputs, indices: np.ndarray) -> dict[str, np.ndar
     return lengths
 
 
-def to_frame(config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np.ndarray):
+def to_frame(
+    inputs: Inputs, indices: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Map points of images into the frame in which landmarks are regressed.
 
     That is the part of the image that is used, at its true aspect, its short side scaled to
-    `config.data.short_side` pixels: images of all sizes share one scale.
+    that of the network's input: images of all sizes share one scale.
 
     Args:
-      config: the whole config.
       inputs: data set and geometry.
       indices: int [n], the images.
       points: [n, ..., 2], (y, x) original pixels.
@@ -65,16 +47,10 @@ def to_frame(config: Any, inputs: stages.Inputs, indices: np.ndarray, points: np
       The points in pixels of the frame, and the scale [n] from original pixels.
     """
     crop = inputs.dataset.crops[indices].astype(np.float64)
-    scale = frame_scale(config, inputs, indices)
+    scale = inputs.framing.scale(crop)
     inner = (1,) * (points.ndim - 2)
     start = crop[:, :2].reshape(-1, *inner, 2)
     return (points + 0.5 - start) * scale.reshape(-1, *inner, 1) - 0.5, scale
-
-
-def frame_scale(config: Any, inputs: stages.Inputs, indices: np.ndarray) -> np.ndarray:
-    """Return the scale [n] from original pixels to the frame of `to_frame`."""
-    crop = inputs.dataset.crops[indices].astype(np.float64)
-    return config.data.short_side / (crop[:, 2:] - crop[:, :2]).min(axis=1)
 
 
 class Split(NamedTuple):
@@ -93,10 +69,10 @@ class Split(NamedTuple):
     length: np.ndarray
 
 
-def _split(config: Any, inputs: stages.Inputs, indices: np.ndarray) -> Split:
+def _split(inputs: Inputs, indices: np.ndarray) -> Split:
     dataset = inputs.dataset
-    landmarks, scale = to_frame(config, inputs, indices, dataset.points[indices])
-    corners, _ = to_frame(config, inputs, indices, dataset.boxes[indices].reshape(-1, 2, 2))
+    landmarks, scale = to_frame(inputs, indices, dataset.points[indices])
+    corners, _ = to_frame(inputs, indices, dataset.boxes[indices].reshape(-1, 2, 2))
     crops = dataset.crops[indices]
     return Split(
         landmarks,
@@ -106,16 +82,19 @@ def _split(config: Any, inputs: stages.Inputs, indices: np.ndarray) -> Split:
     )
 
 
-def fit_and_test(config: Any, inputs: stages.Inputs) -> tuple[Split, Split]:
+def fit_and_test(inputs: Inputs) -> tuple[Split, Split]:
     """Return the fit and the test images in the frame of `to_frame`."""
     splits = inputs.dataset.splits
-    return tuple(_split(config, inputs, splits[name]) for name in ("fit", "test"))
+    return tuple(_split(inputs, splits[name]) for name in ("fit", "test"))
 
 
-def _errors(config: Any, inputs: stages.Inputs, fit: Split, test: Split, points: tuple):
-    """Return {protocol: LandmarkScore} of points of the fit and the test images."""
+def _errors(
+    scoring: Scoring, inputs: Inputs, points: tuple[np.ndarray, np.ndarray]
+) -> dict[str, evaluation.LandmarkScore]:
+    """Return by protocol the errors of points of the fit and the test images."""
+    fit, test = fit_and_test(inputs)
     scores = {}
-    for name in regression_protocols(config):
+    for name in scoring.protocols:
         scores[name] = evaluation.regression_error(
             points[0],
             fit.landmarks,
@@ -131,12 +110,12 @@ def _errors(config: Any, inputs: stages.Inputs, fit: Split, test: Split, points:
 
 
 def regress(
-    config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions
+    scoring: Scoring, inputs: Inputs, fit: Predictions, test: Predictions
 ) -> dict[str, Any]:
-    """Score predictions by every protocol of `config.evaluation.protocols`.
+    """Score predictions by every protocol of regression.
 
     Args:
-      config: the whole config.
+      scoring: what is measured.
       inputs: data set and geometry.
       fit: predictions on the fit split.
       test: predictions on the test split.
@@ -145,28 +124,26 @@ def regress(
       `nme_peak` and `nme_mean`, %, of the first protocol with `n_fit` and `n_test`, and
       those of each under `regression`; `channels_regressed`.
     """
-    fit_split, test_split = fit_and_test(config, inputs)
-    found: dict[str, dict[str, float]] = {name: {} for name in regression_protocols(config)}
+    found: dict[str, dict[str, float]] = {name: {} for name in scoring.protocols}
     for kind in ("peak", "mean"):
-        points = points_in_frame(config, inputs, fit, test, kind)
-        errors = _errors(config, inputs, fit_split, test_split, points)
-        for name, error in errors.items():
+        points = points_in_frame(scoring, inputs, fit, test, kind)
+        for name, error in _errors(scoring, inputs, points).items():
             found[name] |= {
                 f"nme_{kind}": error.error,
                 "n_fit": error.n_fit,
                 "n_test": error.n_test,
             }
-    first = found[regression_protocols(config)[0]]
+    first = found[scoring.protocols[0]]
     return first | {"channels_regressed": points[0].shape[1], "regression": found}
 
 
 def points_in_frame(
-    config: Any, inputs: stages.Inputs, fit: Predictions, test: Predictions, kind: str
+    scoring: Scoring, inputs: Inputs, fit: Predictions, test: Predictions, kind: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the points of the channels that fire often enough, in the frame of `to_frame`.
 
     Args:
-      config: the whole config.
+      scoring: what is measured.
       inputs: data set and geometry.
       fit: predictions on the fit split, which say how often a channel fires.
       test: predictions on the test split.
@@ -175,29 +152,25 @@ def points_in_frame(
     Returns:
       [Nf, K', 2] and [Nt, K', 2].
     """
-    firing = evaluation.firing_channels(
-        fit.scores[:, :, 0], min_firing=config.evaluation.min_firing
-    )
+    firing = evaluation.firing_channels(fit.scores[:, :, 0], min_firing=scoring.min_firing)
     return tuple(
-        to_frame(config, inputs, inputs.dataset.splits[name], getattr(one, kind)[:, firing])[0]
+        to_frame(inputs, inputs.dataset.splits[name], getattr(one, kind)[:, firing])[0]
         for name, one in (("fit", fit), ("test", test))
     )
 
 
-def baselines(config: Any, inputs: stages.Inputs) -> dict[str, dict[str, Any]]:
+def baselines(scoring: Scoring, inputs: Inputs) -> dict[str, dict[str, Any]]:
     """Score what reads no image, by the protocols as `regress` does.
 
     `mean_shape` is what a point at the same pixel of every image tells, by `default` the
     mean of the fit landmarks. `image_centre` is given where the first protocol is `default`.
     """
-    fit, test = fit_and_test(config, inputs)
+    fit, test = fit_and_test(inputs)
     # Off the centre, where `lmdis` has its origin and a point cannot act as an intercept.
-    pixel = config.data.short_side / 4
+    pixel = inputs.framing.short_side / 4
     still = tuple(np.full((len(one.sizes), 1, 2), pixel) for one in (fit, test))
-    errors = {
-        name: error.error for name, error in _errors(config, inputs, fit, test, still).items()
-    }
-    first = regression_protocols(config)[0]
+    errors = {name: error.error for name, error in _errors(scoring, inputs, still).items()}
+    first = scoring.protocols[0]
     found = {"mean_shape": {"nme": errors[first], "regression": errors}}
     if first == "default":
         centre = evaluation.constant_point_error(test.landmarks, test.sizes, normaliser=test.length)

@@ -5,13 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from partdisc.discovery import stages
+from partdisc.detector import Predictions
+from partdisc.discovery.inputs import open_data
 from partdisc.errors import ConfigError, DataError
 from partdisc.progress import say
 from partdisc.scoring import parts
-from partdisc.scoring.landmarks import Predictions, baselines
+from partdisc.scoring.landmarks import baselines
 from partdisc.scoring.prediction_files import read_points
 from partdisc.scoring.results_table import print_results
+from partdisc.scoring.settings import scoring_settings
 from partdisc.workdir import Workdir, write_json
 
 
@@ -30,7 +32,8 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
     """
     if not path:
         raise ConfigError("--mode=score needs --predictions=FILE.csv, .json or .jsonl")
-    inputs = stages.open_data(config, workdir)
+    scoring = scoring_settings(config)
+    inputs = open_data(config, workdir)
     dataset = inputs.dataset
     if not dataset.landmark_names:
         raise DataError(f"data: {dataset.name} has no landmarks to score predictions on")
@@ -55,23 +58,23 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
             say(f"  {silent} of {len(index)} {name} images have no prediction")
         found_here = Predictions(points, ranks(scores), points[:, :, 0])
         split[name] = found_here._replace(mean=found_here.peak)
-    figures, channels = parts.score(config, inputs, split["fit"], split["test"])
+    figures, channels = parts.score(scoring, inputs, split["fit"], split["test"])
     left_out = len(found.parts) - figures["channels_regressed"]
     if left_out:
         say(
             f"  {left_out} of {len(found.parts)} parts are found too seldom to regress landmarks "
-            f"from (config.evaluation.min_firing is {config.evaluation.min_firing})"
+            f"from (config.evaluation.min_firing is {scoring.min_firing})"
         )
     for one in (figures, *figures["regression"].values()):
         del one["nme_mean"]  # A point has no other mean than itself.
     results = {
-        "protocol": parts.protocol(config),
+        "protocol": scoring.names,
         "data": dataset.name,
         "backbone": "",
         "random_weights": False,
         "file": path,
         "predictions": figures,
-        "baselines": baselines(config, inputs),
+        "baselines": baselines(scoring, inputs),
         "channels": {
             name: found.parts[channel]
             for name, channel in zip(dataset.landmark_names, channels, strict=True)

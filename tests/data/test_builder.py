@@ -1,6 +1,7 @@
 """Preparing: once, whole or not at all, anew when something changed; crops and subsets."""
 
 import concurrent.futures
+import json
 import os
 import pathlib
 import subprocess
@@ -124,9 +125,15 @@ def test_points_are_of_parts_that_occur_once():
 
 
 def test_what_instances_are_changes_the_fingerprint(tmp_path):
-    from test_data_coco import IMAGES, PARTS, TWO_WHEELS, part, write
-
-    write(tmp_path / "all.json", IMAGES, PARTS, [part(1, 7, segmentation=TWO_WHEELS)])
+    two_wheels = [[0, 0, 4, 0, 4, 4, 0, 4], [9, 0, 13, 0, 13, 4, 9, 4]]
+    wheel = {"id": 1, "image_id": 1, "category_id": 7, "segmentation": two_wheels}
+    images = [{"id": n, "file_name": name} for n, name in ((1, "a.jpg"), (2, "b.jpg"))]
+    written = {
+        "images": images,
+        "categories": [{"id": 7, "name": "wheel"}],
+        "annotations": [wheel],
+    }
+    (tmp_path / "all.json").write_text(json.dumps(written))
     for name in ("a.jpg", "b.jpg"):
         save(tmp_path / name, np.zeros((20, 30, 3), np.uint8))
     changes = {"name": "coco", "coco_train": "all.json"}

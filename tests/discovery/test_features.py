@@ -7,11 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from partdisc.backbones import Backbone, Preprocessing, Weights, preprocess
+from partdisc.backbones import Backbone, Preprocessing, Weights, encoding, preprocess, unit_features
 from partdisc.backbones.layers import Conv, MaxPool
 from partdisc.data import images
 from partdisc.discovery import features
-from partdisc.discovery.features import cache_features, unit_features
+from partdisc.discovery.features import cache_features
+from partdisc.discovery.inputs import Inputs
 
 STRIDE, CHANNELS, BATCH = 4, 5, 3
 NETWORK = Backbone("tiny", "pool", (Conv("conv", CHANNELS, 3, 2), MaxPool("pool", 2, 2)))
@@ -58,21 +59,12 @@ def photos() -> Photos:
 def cache(tmp_path, photos, weights, monkeypatch):
     """Return a function that caches the photos' features, by default all."""
     monkeypatch.setattr(features, "BLOCK", 4)
-    geometry = images.geometry(photos.sizes, None, 16, STRIDE, 2.0)
+    framing = images.Framing(16, 2.0)
+    geometry = images.geometry(photos.sizes, None, framing.short_side, STRIDE, framing.max_aspect)
 
-    def run(name: str = "features.npy", key: str = "key", indices=None, half_stride=False):
-        indices = np.arange(20) if indices is None else indices
-        return cache_features(
-            tmp_path / name,
-            key,
-            photos,
-            indices,
-            geometry,
-            NETWORK,
-            weights,
-            batch=BATCH,
-            half_stride=half_stride,
-        )
+    def run(name: str = "features.npy", key: str = "key", geometry=geometry, half_stride=False):
+        inputs = Inputs(photos, NETWORK, weights, framing, geometry, "inputs")
+        return cache_features(tmp_path / name, key, inputs, batch=BATCH, half_stride=half_stride)
 
     run.geometry = geometry
     return run
@@ -85,7 +77,6 @@ def contents(path) -> bytes:
 def test_features_equal_those_of_each_image_alone(cache, photos, weights):
     found = cache()
     assert found.features.dtype == np.float16 and found.features.shape == (20, 32, CHANNELS)
-    assert found.rows == {i: i for i in range(20)}
     assert len(set(map(tuple, found.grids))) >= 3
     for i in range(20):
         pixels = images.prepare(photos.image(i), cache.geometry.take(i))
@@ -102,13 +93,8 @@ def test_features_equal_those_of_each_image_alone(cache, photos, weights):
 
 def test_unit_features_of_dark_cells_are_zero(weights):
     params = {name: np.zeros_like(array) for name, array in weights.params.items()}
-    found = unit_features(
-        params,
-        np.zeros((2, 8, 8, 3), np.uint8),
-        backbone=NETWORK,
-        preprocessing=weights.preprocessing,
-        half_stride=False,
-    )
+    dark = np.zeros((2, 8, 8, 3), np.uint8)
+    found = unit_features(NETWORK, weights._replace(params=params), dark, half_stride=False)
     np.testing.assert_array_equal(found, np.zeros((2, 4, CHANNELS)))
 
 
@@ -135,20 +121,17 @@ def test_every_image_is_read_once_and_never_again(cache, photos):
     np.testing.assert_array_equal(again.features, first)
 
 
-def test_a_subset_has_rows_of_its_own(cache, photos):
-    whole, part = cache("all.npy"), cache("some.npy", indices=np.array([2, 3, 7, 11]))
-    assert part.rows == {2: 0, 3: 1, 7: 2, 11: 3}
+def test_images_are_taken_in_any_order_and_again(cache):
+    found = cache()
     for wanted in ([11, 2], [3, 3, 7], []):
-        some, grids = part.take(np.array(wanted, int))
-        cells = part.features.shape[1]
-        np.testing.assert_array_equal(some, whole.features[wanted][:, :cells])
-        np.testing.assert_array_equal(grids, whole.grids[wanted])
-    with pytest.raises(KeyError):
-        part.take(np.array([4]))
+        some, grids = found.take(np.array(wanted, int))
+        np.testing.assert_array_equal(some, found.features[wanted])
+        np.testing.assert_array_equal(grids, found.grids[wanted])
 
 
 def test_no_image_has_an_empty_cache(cache):
-    assert cache(indices=np.zeros(0, int)).features.shape[0] == 0
+    nothing = cache.geometry.take(np.zeros(0, int))
+    assert cache(geometry=nothing).features.shape[0] == 0
 
 
 @pytest.mark.parametrize("broken", [0, 5, 13])
@@ -234,4 +217,4 @@ def test_each_image_size_is_compiled_once(cache):
     jax.clear_caches()
     cache()
     sizes = {tuple(size) for size in cache.geometry.working.tolist()}
-    assert unit_features._cache_size() == len(sizes)
+    assert encoding._unit_features._cache_size() == len(sizes)

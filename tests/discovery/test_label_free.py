@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 from partdisc.config import base_config
-from partdisc.discovery import label_free, step
+from partdisc.detector import Detector
+from partdisc.discovery import label_free
 from partdisc.discovery.label_free import LabelFree, best_channels, measure
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.supervision import Images
 
 
 def planted(rng, *, images=6, parts=5, channels=16, cells=9):
@@ -16,7 +19,7 @@ def planted(rng, *, images=6, parts=5, channels=16, cells=9):
         scale=0.02, size=(images, cells, channels)
     )
     features /= np.linalg.norm(features, axis=-1, keepdims=True)
-    packed = step.Images(
+    packed = Images(
         jnp.asarray(features, jnp.float16),
         jnp.full((images, 2), 3, jnp.int32),
         jnp.ones((images, cells)),
@@ -30,7 +33,9 @@ def planted(rng, *, images=6, parts=5, channels=16, cells=9):
     config = base_config()
     config.parts.count = parts
     config.alignment.transform = "none"
-    return step.settings_of(config), params, packed, pools
+    settings = step_settings(config)
+    detector = Detector(None, None, None, settings.layer, params, np.zeros(channels), None)
+    return settings, detector, packed, pools
 
 
 def test_images_that_agree(rng):
@@ -43,22 +48,23 @@ def test_images_that_agree(rng):
 
 
 def test_images_that_do_not_agree(rng):
-    settings, params, images, pools = planted(rng)
+    settings, detector, images, pools = planted(rng)
     shuffled = np.asarray(images.features).copy()
     for image in shuffled:
         rng.shuffle(image)
     quality = measure(
-        settings, params, images._replace(features=jnp.asarray(shuffled)), pools, seed=0
+        settings, detector, images._replace(features=jnp.asarray(shuffled)), pools, seed=0
     )
     assert quality.agreement < 0.8
     assert quality.repeatability.mean() < 0.8
 
 
 def test_an_unused_channel_and_a_background(rng):
-    settings, params, images, pools = planted(rng)
+    settings, detector, images, pools = planted(rng)
+    params = detector.params
     params["centres"] = params["centres"].at[0].set(-params["centres"][0])
     params["background"] = jnp.asarray(-params["centres"][0])
-    quality = measure(settings, params, images, pools, seed=0)
+    quality = measure(settings, detector, images, pools, seed=0)
     # Cells 0 and 5 of 9 show the direction that the background now answers to.
     assert quality.background_argmax == pytest.approx(2 / 9)
     assert quality.channels_in_use == pytest.approx(4 / 5)
@@ -66,7 +72,7 @@ def test_an_unused_channel_and_a_background(rng):
 
 
 def test_the_last_batch_counts_no_image_twice(rng, monkeypatch):
-    settings, params, images, pools = planted(rng)
+    settings, detector, images, pools = planted(rng)
     shuffled = np.asarray(images.features).copy()
     for image in shuffled:
         rng.shuffle(image)
@@ -74,7 +80,7 @@ def test_the_last_batch_counts_no_image_twice(rng, monkeypatch):
     together = []
     for batch in (4, 6):
         monkeypatch.setattr(label_free, "BATCH", batch)
-        together.append(measure(settings, params, images, pools, seed=0))
+        together.append(measure(settings, detector, images, pools, seed=0))
     assert together[0].agreement == pytest.approx(together[1].agreement)
     np.testing.assert_allclose(together[0].strength, together[1].strength, rtol=1e-5)
 

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from partdisc.discovery.loop import COLLAPSE_WINDOW, collapse, read_metrics, targets_of_step
+from partdisc.discovery.log import COLLAPSE_WINDOW, collapse, read_metrics
+from partdisc.discovery.loop import targets_of_step
 from partdisc.workdir import write_lines
 
 

@@ -5,10 +5,14 @@ import numpy as np
 import pytest
 
 from partdisc.config import base_config
-from partdisc.discovery import pools, stages, step
-from partdisc.discovery.pool_alignment import align_pools, unit_maps
+from partdisc.detector import Detector
+from partdisc.discovery import pools
+from partdisc.discovery.clusters import Start
+from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.pools import find_pools
-from partdisc.method.pools import best_aligned
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.supervision import Images
+from partdisc.method.pools import PoolSettings, best_aligned
 from partdisc.workdir import Workdir
 
 SIDE, WIDE, CHANNELS, PARTS = 9, 11, 12, 24
@@ -31,7 +35,7 @@ def crops(rng):
         ]
     )
     count = len(features)
-    images = step.Images(
+    images = Images(
         jnp.asarray(features, jnp.float16),
         jnp.full((count, 2), SIDE, jnp.int32),
         jnp.ones((count, SIDE * SIDE)),
@@ -41,23 +45,26 @@ def crops(rng):
     return images, params
 
 
-def config_with(**pools):
+def config_with(**changes):
     config = base_config()
     config.parts.count = PARTS
     config.alignment.transform = "translation"
     config.alignment.hypotheses = 64
     config.pools.size = 4
-    for name, value in pools.items():
+    for name, value in changes.items():
         config.pools[name] = value
     return config
 
 
+def found_pools(config, params, images):
+    return find_pools(PoolSettings(**config.pools), step_settings(config), params, images, seed=0)
+
+
 def test_shifts_are_found(crops):
     images, params = crops
-    settings = step.settings_of(config_with())
-    maps = unit_maps(settings.layer, params, images)
+    aligner = aligner_of(step_settings(config_with()), params, images, seed=0)
     targets, members = np.array([0, 8]), np.array([[1, 2, 3], [6, 7, 11]])
-    found = align_pools(settings, maps, images, targets, members, seed=0, label="aligning")
+    found = align_pools(aligner, targets, members, label="aligning")
     for n, target in enumerate(targets):
         for j, member in enumerate(members[n]):
             shift = np.subtract(CORNERS[member % 6], CORNERS[target % 6])
@@ -68,13 +75,12 @@ def test_shifts_are_found(crops):
 
 def test_a_pool_is_aligned_as_if_alone(crops):
     images, params = crops
-    settings = step.settings_of(config_with())
-    maps = unit_maps(settings.layer, params, images)
+    aligner = aligner_of(step_settings(config_with()), params, images, seed=3)
     targets, members = np.array([5, 0, 9]), np.array([[1, 7], [8, 3], [2, 4]])
-    together = align_pools(settings, maps, images, targets, members, seed=3, label="")
+    together = align_pools(aligner, targets, members, label="")
     for n in range(3):
         one = slice(n, n + 1)
-        alone = align_pools(settings, maps, images, targets[one], members[one], seed=3, label="")
+        alone = align_pools(aligner, targets[one], members[one], label="")
         for array, expected in zip(alone, together, strict=True):
             np.testing.assert_array_equal(array, expected[one])
 
@@ -84,7 +90,7 @@ def test_candidates_that_align_make_the_pool(crops, similarity):
     images, params = crops
     # All images are candidates, so that alignment alone decides.
     config = config_with(similarity=similarity, candidates=40)
-    members, distances = find_pools(config, step.settings_of(config), params, images)
+    members, distances = found_pools(config, params, images)
     assert members.shape == distances.shape == (12, 4)
     for n, pool in enumerate(members):
         assert n not in pool and len(set(pool)) == 4
@@ -94,11 +100,11 @@ def test_candidates_that_align_make_the_pool(crops, similarity):
 def test_without_candidates_the_most_similar_are_taken(crops):
     images, params = crops
     config = config_with(candidates=0)
-    members, distances = find_pools(config, step.settings_of(config), params, images)
+    members, distances = found_pools(config, params, images)
     assert np.all(np.diff(distances, axis=1) >= 0)
     # With as many candidates as the pool holds, alignment changes their order alone.
     same = config_with(candidates=4)
-    sorted_anew, apart = find_pools(same, step.settings_of(same), params, images)
+    sorted_anew, apart = found_pools(same, params, images)
     np.testing.assert_array_equal(np.sort(sorted_anew, axis=1), np.sort(members, axis=1))
     for n, pool in enumerate(sorted_anew):
         place = [members[n].tolist().index(member) for member in pool]
@@ -108,10 +114,11 @@ def test_without_candidates_the_most_similar_are_taken(crops):
 
 def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
     images, params = crops
-    start = stages.Start(params, np.zeros(CHANNELS), "key")
+    detector = Detector(None, None, None, None, params, np.zeros(CHANNELS), None)
+    start = Start(detector, "key")
     made = []
     found = np.zeros((12, 4), np.int32), np.zeros((12, 4), np.float32)
-    monkeypatch.setattr(pools, "find_pools", lambda config, *_, **__: made.append(config) or found)
+    monkeypatch.setattr(pools, "find_pools", lambda one, *_, **__: made.append(one) or found)
     with Workdir(tmp_path / "run") as workdir:
         for candidates, radius, fresh in (
             (0, 1.5, True),
@@ -123,7 +130,7 @@ def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
             made.clear()
             config = config_with(candidates=candidates)
             config.alignment.radius = radius
-            settings = step.settings_of(config)
+            settings = step_settings(config)
             pools.pools_stage(config, workdir, start, settings, images)
             assert bool(made) == fresh, (candidates, radius)
 

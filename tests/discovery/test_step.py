@@ -9,8 +9,10 @@ import optax
 import pytest
 
 from partdisc import config as configuration
-from partdisc.discovery import step
-from partdisc.discovery.step import Images, train_step
+from partdisc.discovery import supervision as teaching
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.step import State, initial_state, step_metrics, train_step
+from partdisc.discovery.supervision import Images
 from partdisc.method.part_templates import template_loss
 from partdisc.method.pseudo_gt import background_cells
 
@@ -29,7 +31,7 @@ def settings_for(
     config.matching.slots = 64
     config.pseudo_gt.update({"background": background, "capacity": 1})
     config.train.update({"learning_rate": 2e-2, "decay_kind": "none", "objective": objective})
-    return step.settings_of(config)
+    return step_settings(config)
 
 
 @pytest.fixture
@@ -61,18 +63,18 @@ def planted(rng) -> tuple[Images, dict, np.ndarray, np.ndarray]:
     return images, params, pools, directions
 
 
-def start(settings, params) -> step.State:
+def start(settings, params) -> State:
     """Return a first state with buffers of its own: a step donates them."""
-    return step.initial_state(settings, jax.tree.map(jnp.copy, params))
+    return initial_state(settings, jax.tree.map(jnp.copy, params))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def supervised(settings, params, images, pools, targets, step):
     """Do what a step does before its gradient."""
-    batch = step.gather(images, step.with_pools(targets, pools))
-    probs = step.forward(settings, params, batch)
+    batch = teaching.gather(images, teaching.with_pools(targets, pools))
+    probs = teaching.forward(settings, params, batch)
     key = jax.random.fold_in(KEY, step)
-    return batch, probs, step.supervise(key, settings, batch, probs)
+    return batch, probs, teaching.supervise(key, settings, batch, probs)
 
 
 def reference_probs(params, batch, kappa: float = 10.0) -> np.ndarray:
@@ -187,7 +189,7 @@ def test_training_is_deterministic(planted):
 
 def test_gather_puts_the_target_before_its_pool(planted):
     images, _, pools, _ = planted
-    batch = step.gather(images, step.with_pools(np.array([5, 0], np.int32), pools))
+    batch = teaching.gather(images, teaching.with_pools(np.array([5, 0], np.int32), pools))
     for b, target in enumerate((5, 0)):
         for j, member in enumerate([target, *pools[target]]):
             rows, columns = np.asarray(images.grids[member])
@@ -203,7 +205,7 @@ def test_gather_puts_the_target_before_its_pool(planted):
 def test_supervision_labels_covered_cells_within_the_capacity(planted):
     images, params, pools, _ = planted
     batch, _, found = supervised(settings_for(), params, images, pools, TARGETS, 0)
-    capacity = dict(settings_for().pseudo_gt)["capacity"]
+    capacity = settings_for().labels.capacity
     assert found.weights.shape == (len(TARGETS), CELLS, POOL, CELLS)
     for b in range(len(TARGETS)):
         labels = np.asarray(found.labels[b])
@@ -284,7 +286,7 @@ def test_metrics_equal_the_loop(planted, rng, case):
         supervision = supervision._replace(labels=jnp.asarray(labels, jnp.int32))
     elif case == "no label":
         supervision = supervision._replace(labels=jnp.full_like(supervision.labels, -1))
-    found = step.step_metrics(PARTS, batch, probs, supervision)
+    found = step_metrics(PARTS, batch, probs, supervision)
     expected = reference_metrics(batch, probs, supervision)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -295,15 +297,15 @@ def test_metrics_equal_the_loop(planted, rng, case):
 def test_part_templates_train_on_the_targets_alone(planted, rng):
     images, params, pools, _ = planted
     settings = settings_for(objective="part_templates")
-    batch = step.gather(images, jnp.asarray(TARGETS)[:, None])
+    batch = teaching.gather(images, jnp.asarray(TARGETS)[:, None])
     assert batch.features.shape[1] == 1
     exact = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
     probs = reference_probs(exact, batch)
     winners = probs[:, 0].argmax(axis=-1)[np.asarray(batch.valid[:, 0])]
-    options = dict(settings.part_templates)
+    options = settings.templates._asdict()
 
     def loss_of(moved):
-        maps = step.forward(settings, moved, batch)[:, 0, :, :PARTS]
+        maps = teaching.forward(settings, moved, batch)[:, 0, :, :PARTS]
         return template_loss(maps, batch.grids[:, 0], **options)
 
     (loss, positive), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)

@@ -13,9 +13,11 @@ from PIL import Image
 from partdisc import report
 from partdisc.config import base_config
 from partdisc.data import images
-from partdisc.discovery import stages, step
-from partdisc.discovery.loop import train
-from partdisc.discovery.pools import pools_stage
+from partdisc.detector import Detector
+from partdisc.discovery.inputs import Inputs
+from partdisc.discovery.settings import step_settings
+from partdisc.discovery.supervision import Images
+from partdisc.experiment import discover
 from partdisc.report import figures, pairs, parts
 from partdisc.report.figures import sheet
 from partdisc.validation import validate
@@ -48,12 +50,12 @@ def test_rows_depend_on_the_seed():
 
 
 def test_a_channel_is_shown_once_with_all_its_names():
-    shown = parts.shown_parts(np.array([7, 2, 7, 9]), ["b", "a", "c", "part 9"], ("a", "b", "c"))
+    shown = parts.shown_parts({"b": 7, "a": 2, "c": 7, "part 9": 9}, ("a", "b", "c"))
     np.testing.assert_array_equal(shown.channels, [7, 2, 9])
     assert shown.titles == ["b, c", "a", "part 9"]
     assert shown.landmarks == [[1, 2], [0], []]
     assert shown.first(1).titles == ["b, c"]
-    nothing = parts.shown_parts(np.array([], int), [], ())
+    nothing = parts.shown_parts({}, ())
     assert len(nothing.channels) == 0 and nothing.titles == []
 
 
@@ -115,7 +117,7 @@ def stub_inputs(pictures, points=None, crops=None, working=None, stride=8, origi
     geometry = images.Geometry(size, crop, size if working is None else np.asarray(working))
     dataset = types.SimpleNamespace(image=lambda i: pictures[i], points=points)
     network = types.SimpleNamespace(stride=stride, origin=origin)
-    return stages.Inputs(dataset, network, None, geometry, "")
+    return Inputs(dataset, network, None, None, geometry, "")
 
 
 def test_patches_are_the_strongest_of_their_images():
@@ -151,7 +153,7 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
     here, moved = scene[1:, 2:], scene[:-1, :-2]
     features = np.stack([here, here, moved]).reshape(3, rows * columns, channels)
     features /= np.linalg.norm(features, axis=-1, keepdims=True)
-    train_images = step.Images(
+    train_images = Images(
         jnp.asarray(features, jnp.float16),
         jnp.full((3, 2), jnp.array([rows, columns])),
         jnp.ones((3, rows * columns)),
@@ -160,7 +162,7 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
     config = base_config()
     config.parts.update({"count": channels, "kappa": 10.0})
     config.alignment.update({"transform": "translation", "hypotheses": 64})
-    settings = step.settings_of(config)
+    settings = step_settings(config)
     centres = np.linalg.qr(rng.standard_normal((channels, channels)))[0]
     params = {
         "centres": jnp.asarray(centres, jnp.float32),
@@ -168,7 +170,15 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
     }
     inputs = stub_inputs([np.zeros((48, 56, 3), np.uint8)], stride=8, origin=5.0)
     pools = np.array([[1, 2], [0, 2], [0, 1]], np.int32)
-    pair = pairs.show_pair(config, inputs, settings, params, train_images, 0, pools[0])
+    detector = Detector(
+        inputs.backbone, None, None, settings.layer, params, np.zeros(channels), None
+    )
+
+    def show(row, **options):
+        members = np.array([row, *pools[row]])
+        return pairs.show_pair(detector, settings, train_images, members, seed=0, **options)
+
+    pair = show(0)
     assert pair.neighbour == 2
     # Cell (y, x) of the target is cell (y + 1, x + 2) of the neighbour: 8 and 16 pixels.
     np.testing.assert_allclose(pair.transform, [[1, 0, -8], [0, 1, -16], [0, 0, 1]], atol=1e-4)
@@ -178,10 +188,10 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
     assert np.all((pair.target - 5.0) % 8 == 0) and pair.target.min() >= 5.0
     assert pair.labels.shape == (rows, columns) and (pair.labels >= 0).all()
     pools[1] = 0  # a pool that lies on its target
-    unmoved = pairs.show_pair(config, inputs, settings, params, train_images, 1, pools[1])
+    unmoved = show(1)
     assert unmoved.neighbour == 0 and unmoved.fits.all()
     np.testing.assert_allclose(unmoved.transform, np.eye(3), atol=1e-4)
-    first = pairs.show_pair(config, inputs, settings, params, train_images, 0, pools[0], 0)
+    first = show(0, neighbour=0)
     assert first.neighbour == 1 and first.fits.all()
 
 
@@ -204,7 +214,7 @@ def test_labels_lie_around_the_centres_of_their_cells(tmp_path, drawn):
     labels, picture = np.array([[0, 1, 2], [3, -1, 4]]), np.zeros((16, 24, 3), np.uint8)
     centres = [np.array([6.0, 14.0]), np.array([6.0, 14.0, 22.0])]
     figures.pseudo_ground_truth(
-        [picture], [labels], tmp_path / "a.png", background=9, centres=[centres]
+        [picture], [labels], figures.Page(tmp_path / "a.png"), background=9, centres=[centres]
     )
     axes = drawn[0].axes[1]
     # Borders lie half way between the centres; a cell the image cuts short has no number.
@@ -256,40 +266,14 @@ def tiny_config(name: str, root: str = ""):
     return config
 
 
-def run_of(config, workdir: Workdir, channels, names, note):
-    """Do a run up to the arguments of `write_report`."""
-    inputs = stages.open_inputs(config, workdir)
-    features = stages.features_stage(config, workdir, inputs)
-    start = stages.clusters_stage(config, workdir, inputs, features)
-    settings = step.settings_of(config)
-    train_images = stages.device_images(features, inputs.dataset.splits["train"], start.offset)
-    members, distances, key = pools_stage(config, workdir, start, settings, train_images)
-    state = train(config, workdir, start, train_images, members, key)
-    return (
-        config,
-        workdir,
-        inputs,
-        features,
-        start,
-        settings,
-        state.params,
-        train_images,
-        members,
-        distances,
-        channels,
-        names,
-        note,
-    )
-
-
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
+    """The arguments of `write_report` for a run on drawn objects with landmarks."""
     config = tiny_config("shapes")
     with Workdir(tmp_path_factory.mktemp("labelled")) as workdir:
-        inputs = stages.open_inputs(config, workdir)
-        names = list(inputs.dataset.landmark_names)
-        channels = np.arange(len(names)) % 4
-        yield run_of(config, workdir, channels, names, "a remark")
+        run = discover(config, workdir)
+        names = run.inputs.dataset.landmark_names
+        yield config, workdir, run, {name: n % 4 for n, name in enumerate(names)}
 
 
 def said(figure) -> str:
@@ -305,7 +289,7 @@ def test_a_labelled_run_is_drawn(labelled, drawn):
     for path, figure in zip(written, drawn, strict=True):
         with Image.open(path) as file:
             assert np.asarray(file.convert("L")).std() > 10
-        assert "a remark" in said(figure) and "nothing to show" not in said(figure)
+        assert report.RANDOM_NOTE in said(figure) and "nothing to show" not in said(figure)
     heat, untrained, gallery, detections, near, aligned, pseudo, curves = drawn
     assert "after training" in said(heat) and "before training" in said(untrained)
     # 2 images beside 3 channels each; the channels are told apart by training.
@@ -314,7 +298,7 @@ def test_a_labelled_run_is_drawn(labelled, drawn):
     assert pages[0] != pages[1]
     assert "test images" in said(heat) and "ground truth" in said(heat)
     # The four channels answer for all landmarks; the gallery shows the first three.
-    assert all(name in said(detections) for name in labelled[11])
+    assert all(name in said(detections) for name in labelled[3])
     assert len(gallery.axes) == 3 * 3 and len(near.axes) == 2 * (1 + 3)
     assert len(aligned.axes) == 2 * 4 and len(pseudo.axes) == 2 * 2
     assert curves.axes[0].get_xlim() == (1, 3)
@@ -322,12 +306,11 @@ def test_a_labelled_run_is_drawn(labelled, drawn):
 
 
 def test_peaks_lie_on_the_maxima_of_the_maps(labelled):
-    config, _, inputs, features, start, settings, params, *_ = labelled
+    run = labelled[2]
+    inputs, features = run.inputs, run.features
     test, channels = inputs.dataset.splits["test"], np.array([4, 0, 2])
-    points, scores = parts.strongest(
-        config, inputs, features, test, settings.layer, params, start.offset, channels
-    )
-    maps = parts.part_maps(inputs, features, test, settings, params, start.offset, channels)
+    points, scores = parts.strongest(run.detector, features, test, channels)
+    maps = parts.part_maps(run.detector, features, test, channels)
     # The crops differ, so that a mix-up of the coordinates would show.
     assert len(np.unique(inputs.geometry.take(test).crop, axis=0)) > 1
     for n, k in np.ndindex(len(test), len(channels)):
@@ -341,18 +324,20 @@ def test_peaks_lie_on_the_maxima_of_the_maps(labelled):
 
 
 def test_maps_are_the_softmax_of_cosines(labelled):
-    _, _, inputs, features, start, settings, params, *_ = labelled
+    run = labelled[2]
+    inputs, features, detector = run.inputs, run.features, run.detector
+    params = detector.params
     index = inputs.dataset.splits["test"][:1]
     taken, grid = features.take_fine(index)
-    vectors = taken[0, : grid[0].prod()].astype(np.float64) - start.offset
+    vectors = taken[0, : grid[0].prod()].astype(np.float64) - detector.offset
     rows = np.concatenate([params["centres"], params["background"][None]])
     cosine = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)) @ (
         rows / np.linalg.norm(rows, axis=1, keepdims=True)
     ).T
-    probs = np.exp(settings.layer.kappa * cosine)
+    probs = np.exp(detector.layer.kappa * cosine)
     probs /= probs.sum(axis=1, keepdims=True)
     want = parts.on_pixels(probs[:, 2].reshape(grid[0]), inputs.geometry.working[index[0]], 4, 3.5)
-    got = parts.part_maps(inputs, features, index, settings, params, start.offset, np.array([2]))
+    got = parts.part_maps(detector, features, index, np.array([2]))
     np.testing.assert_allclose(got[0][0], want, atol=2e-3)
 
 
@@ -367,8 +352,8 @@ def test_without_landmarks_training_images_are_drawn(tmp_path, drawn, rng):
     config.pools.similarity = "position_free"
     config.report.images = 3
     with Workdir(tmp_path / "work") as workdir:
-        arguments = run_of(config, workdir, np.array([5, 1]), ["part 5", "part 1"], "")
-        written = report.write_report(*arguments)
+        run = discover(config, workdir)
+        written = report.write_report(config, workdir, run, {"part 5": 5, "part 1": 1})
     assert [path.stem for path in written] == PICTURES
     assert all(path.stat().st_size > 5000 for path in written)
     heat, near = drawn[0], drawn[4]
@@ -386,7 +371,7 @@ def test_a_report_repeats_itself(labelled, monkeypatch):
         "part_gallery",
         "detections",
         "similar_pools",
-        "aligned_pair",
+        "aligned_pairs",
         "pseudo_ground_truth",
         "training_curves",
     ):

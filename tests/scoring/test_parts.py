@@ -9,9 +9,11 @@ from partdisc import evaluation
 from partdisc.backbones import backbone
 from partdisc.config import base_config
 from partdisc.data import images
+from partdisc.detector import Predictions
+from partdisc.discovery.inputs import Inputs
 from partdisc.method.detection import cells_to_pixels
 from partdisc.scoring import landmarks, parts
-from partdisc.scoring.landmarks import Predictions
+from partdisc.scoring.settings import scoring_settings
 
 
 def inputs_of(rng, count=12, landmarks=3, eyes=None):
@@ -32,8 +34,11 @@ def inputs_of(rng, count=12, landmarks=3, eyes=None):
     )
     dataset.instances = dataset.points[:, :, None]
     network = backbone("googlenet", "inception_4b")
-    geometry = images.geometry(sizes, dataset.crops, 224, network.stride, 1.5)
-    return types.SimpleNamespace(dataset=dataset, backbone=network, geometry=geometry)
+    framing = images.Framing(224, 1.5)
+    geometry = images.geometry(
+        sizes, dataset.crops, framing.short_side, network.stride, framing.max_aspect
+    )
+    return Inputs(dataset, network, None, framing, geometry, "")
 
 
 def test_cell_matrix_is_the_way_through_the_working_image(rng):
@@ -48,17 +53,17 @@ def test_cell_matrix_is_the_way_through_the_working_image(rng):
 
 
 def test_the_frame_keeps_ratios_and_has_one_short_side(rng):
-    config, inputs = base_config(), inputs_of(rng)
+    inputs = inputs_of(rng)
     index = np.array([3, 0, 7, 8])
     crops = inputs.dataset.crops[index].astype(float)
     corners = np.stack([crops[:, :2], crops[:, 2:]], axis=1) - 0.5
-    frame, scale = landmarks.to_frame(config, inputs, index, corners)
+    frame, scale = landmarks.to_frame(inputs, index, corners)
     np.testing.assert_allclose(frame[:, 0], -0.5, atol=1e-9)
     sides = frame[:, 1] - frame[:, 0]
-    np.testing.assert_allclose(sides.min(axis=1), config.data.short_side)
+    np.testing.assert_allclose(sides.min(axis=1), inputs.framing.short_side)
     np.testing.assert_allclose(sides, (crops[:, 2:] - crops[:, :2]) * scale[:, None])
     repeated = corners[:, :, None].repeat(2, axis=2)
-    deep, _ = landmarks.to_frame(config, inputs, index, repeated)
+    deep, _ = landmarks.to_frame(inputs, index, repeated)
     np.testing.assert_allclose(deep[:, :, 1], frame)
 
 
@@ -82,9 +87,9 @@ def test_a_point_that_never_moves_tells_the_mean_shape(rng):
     """Whatever the sizes of the images, which it must not give away."""
     config, inputs = base_config(), inputs_of(rng, count=40)
     inputs.dataset.splits = {"fit": np.arange(25), "test": np.arange(25, 40)}
-    found = landmarks.baselines(config, inputs)
+    found = landmarks.baselines(scoring_settings(config), inputs)
     fit, test = (
-        landmarks.to_frame(config, inputs, index, inputs.dataset.points[index])
+        landmarks.to_frame(inputs, index, inputs.dataset.points[index])
         for index in inputs.dataset.splits.values()
     )
     length = landmarks.normalisers(inputs, np.arange(25, 40))["regression"] * test[1]
@@ -93,19 +98,19 @@ def test_a_point_that_never_moves_tells_the_mean_shape(rng):
     assert found["mean_shape"]["regression"]["default"] == found["mean_shape"]["nme"]
     # The centre of the image has no figure in the units of another first protocol.
     config.evaluation.protocols = "cub_image,default"
-    again = landmarks.baselines(config, inputs)
+    again = landmarks.baselines(scoring_settings(config), inputs)
     assert "image_centre" in found and "image_centre" not in again
     assert again["mean_shape"]["nme"] == again["mean_shape"]["regression"]["cub_image"]
 
 
 def test_part_boxes_are_square_at_the_true_aspect_and_clipped(rng):
     """An image of 300 x 900 pixels, squeezed to 1.5 : 1 for the network, and 100 pixel boxes."""
-    config, inputs = base_config(), inputs_of(rng)
+    inputs = inputs_of(rng)
     index = np.array([4, 0, 1])
     inputs.dataset.crops[4] = 20, 10, 320, 910
     scale = 224 / 300
     points = np.array([[170, 460], [19.5, 9.5], [np.nan, np.nan]])[None].repeat(3, axis=0)
-    boxes = parts.part_boxes(config, inputs, index, points)
+    boxes = parts.part_boxes(100.0, inputs, index, points)
     middle = np.array([112, 336]) - 0.5
     np.testing.assert_allclose(
         boxes[0, 0], [*(middle + 0.5 * scale - 50), *(middle + 0.5 * scale + 50)]
@@ -137,41 +142,8 @@ def test_detections_on_all_instances_score_100(rng):
     fit, test = (Predictions(*(part[dataset.splits[name]] for part in found))
                  for name in ("fit", "test"))  # fmt: skip
     config.evaluation.protocols = "default"
-    figures, channels = parts.score(config, inputs, fit, test)
+    figures, channels = parts.score(scoring_settings(config), inputs, fit, test)
     assert channels.tolist() == order
     for key in ("map_iou", "map_vsp", "map_l2_box", "map_l2_short_side"):
         assert figures[key] == pytest.approx(100)
     assert list(figures["ap_per_part"]) == list(dataset.landmark_names)
-
-
-def test_peak_is_the_strongest_or_nothing():
-    points = np.arange(8.0).reshape(1, 2, 2, 2)
-    scores = np.array([[[0.5, 0.1], [-np.inf, -np.inf]]])
-    peak = Predictions(points, scores, points[:, :, 0]).peak
-    np.testing.assert_array_equal(peak, [[[0, 1], [np.nan, np.nan]]])
-
-
-def test_detection_rows(rng):
-    config, inputs = base_config(), inputs_of(rng)
-    index = np.array([2, 5])
-    scores = np.array([[[0.5, 0.05], [0.3, -np.inf]], [[0.2, 0.12], [-np.inf, -np.inf]]])
-    points = rng.uniform(0, 50, (2, 2, 2, 2))
-    found = Predictions(points, scores, points[:, :, 0])
-    config.detection.min_score = 0.2
-    rows = parts.detection_rows(config, inputs, index, found, {"a": 0, "b": 1, "c": 0})
-    listed = [(row["part"], row["image"], row["score"]) for row in rows]
-    strong = [("2.jpg", 0.5), ("5.jpg", 0.2), ("5.jpg", 0.12)]  # 0.05 < 0.2 * 0.5
-    assert listed == [("a", *one) for one in strong] + [("b", "2.jpg", 0.3)] + [
-        ("c", *one) for one in strong
-    ]
-    y0, x0, y1, x1 = rows[0]["box"]
-    np.testing.assert_allclose([(y0 + y1) / 2, (x0 + x1) / 2], points[0, 0, 0], atol=0.02)
-    short = (inputs.dataset.crops[2, 2:] - inputs.dataset.crops[2, :2]).min()
-    side = config.detection.box * short / config.data.short_side
-    np.testing.assert_allclose([y1 - y0, x1 - x0], side, atol=0.02)
-
-
-def test_no_detection_at_all(rng):
-    config, inputs = base_config(), inputs_of(rng)
-    found = Predictions(np.zeros((1, 1, 2, 2)), np.full((1, 1, 2), -np.inf), np.zeros((1, 1, 2)))
-    assert parts.detection_rows(config, inputs, np.array([0]), found, {"a": 0}) == []

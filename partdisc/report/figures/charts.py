@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from partdisc.report.figures.page import Page
 from partdisc.report.figures.sheet import EDGE, FAINT, INK, Sheet, colour, empty, wrap
 
 _CURVE = "#1c6dd0"
@@ -22,7 +23,7 @@ _CURVES = (
 )
 
 
-def training_curves(records, path, *, caption: str = "Training", note: str = "") -> None:
+def training_curves(records, page: Page) -> None:
     """Draw what was recorded over the steps: each value faint, their moving mean bold.
 
     Args:
@@ -30,9 +31,7 @@ def training_curves(records, path, *, caption: str = "Training", note: str = "")
         `inliers`, `channels_in_use` (counts), `identity_share`, `background_share`,
         `background_argmax`, `positive_share` (shares in [0, 1]); a key may be missing or
         NaN in any of them.
-      path: the PNG file.
-      caption: what is shown.
-      note: a remark in the corner.
+      page: where it goes.
     """
     curves = []
     for key, title, factor in _CURVES:
@@ -40,9 +39,9 @@ def training_curves(records, path, *, caption: str = "Training", note: str = "")
         pairs = np.asarray(sorted(p for p in pairs if math.isfinite(p[1])))
         if len(pairs):
             curves.append((title, *pairs.T))
-    ending = {"caption": caption, "follows": "faint: as recorded; bold: moving mean", "note": note}
+    ending = page.ending("Training", follows="faint: as recorded; bold: moving mean")
     if not curves:
-        return empty(path, "no records", **ending)
+        return empty(page.path, "no records", **ending)
     rows = math.ceil(len(curves) / 4)
     columns = math.ceil(len(curves) / rows)
     sheet = Sheet([2.3] * columns, [1.35] * rows, gap=(0.62, 0.5))
@@ -64,23 +63,21 @@ def training_curves(records, path, *, caption: str = "Training", note: str = "")
             axes.set_ylim(min(0.0, 2 * values[0]), max(2 * values[0], 1.0))
         if i + columns >= len(curves):
             axes.set_xlabel("step", size=7, color=INK, labelpad=2)
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
-def scores_chart(rows, path, *, caption: str = "Scores", note: str = "") -> None:
+def scores_chart(rows, page: Page) -> None:
     """Draw scores as bars: a panel a metric, a bar a method.
 
     Args:
       rows: (name, {metric: value}) of each method, in the order to be shown. The
         metric's name holds its unit; a value may be missing or NaN.
-      path: the PNG file.
-      caption: what is shown.
-      note: a remark in the corner.
+      page: where it goes.
     """
     metrics = list(dict.fromkeys(metric for _, scores in rows for metric in scores))
-    ending = {"caption": caption, "follows": "", "note": note}
+    ending = page.ending("Scores", follows="")
     if not metrics:
-        return empty(path, "no scores", **ending)
+        return empty(page.path, "no scores", **ending)
     sheet = Sheet([2.0] * len(metrics), [0.26 * len(rows) + 0.1], gap=(0.0, 0.25))
     sheet.headings(metrics)
     for column, metric in enumerate(metrics):
@@ -111,7 +108,7 @@ def scores_chart(rows, path, *, caption: str = "Scores", note: str = "") -> None
         axes.grid(False)
         names = [wrap(name, 2.4, 7.5, lines=2) if column == 0 else "" for name, _ in rows]
         axes.set_yticklabels(names, size=7.5, color=INK, parse_math=False)
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
 def smooth(values, reach: int) -> np.ndarray:

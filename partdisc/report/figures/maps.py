@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from partdisc.report.figures.page import Page
 from partdisc.report.figures.sheet import (
     INK,
     Sheet,
@@ -22,12 +23,10 @@ def heat_maps(
     images,
     maps,
     titles,
-    path,
+    page: Page,
     *,
     points=None,
     truth=None,
-    caption: str = "What the channels see",
-    note: str = "",
 ) -> None:
     """Draw the channels' maps over the images: a row an image, a column a channel.
 
@@ -39,19 +38,13 @@ def heat_maps(
       maps: N arrays [K, h, w] of values from 0 up; the cells cover the image exactly.
         NaN is drawn as 0.
       titles: K names of the channels.
-      path: the PNG file.
+      page: where it goes.
       points: N arrays [K, 2], (y, x) in pixels: the predicted peaks; or [K, n, 2].
       truth: the same for the annotated landmarks.
-      caption: what is shown.
-      note: a remark in the corner.
     """
-    ending = {
-        "caption": caption,
-        "follows": "as in Figures 6-9 of Guo et al. (2020)",
-        "note": note,
-    }
+    ending = page.ending("What the channels see", follows="as in Figures 6-9 of Guo et al. (2020)")
     if not len(images):
-        return empty(path, "no images", **ending)
+        return empty(page.path, "no images", **ending)
     tops = [max(_top(m[k]) for m in maps) for k in range(len(titles))]
     heights = [fitted(_PANEL, [image]) for image in images]
     sheet = Sheet([_PANEL] * (1 + len(titles)), heights)
@@ -74,18 +67,16 @@ def heat_maps(
     drawn = [(draw, label) for where, draw, label in drawn if where is not None]
     if titles and drawn:
         sheet.key([_handle(draw) for draw, _ in drawn], [label for _, label in drawn])
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
 def pseudo_ground_truth(
     images,
     labels,
-    path,
+    page: Page,
     *,
     background: int,
     centres=None,
-    caption: str = "Pseudo ground truth",
-    note: str = "",
 ) -> None:
     """Draw which channel each cell is to be taught, beside the image.
 
@@ -94,17 +85,15 @@ def pseudo_ground_truth(
     Args:
       images: N images, uint8 [H, W, 3] each.
       labels: N arrays int [h, w] of channels, -1 without label.
-      path: the PNG file.
+      page: where it goes.
       background: K, the channel of the background.
       centres: N pairs of arrays, the rows [h] and columns [w] of the cells' centres in
         pixels of the image; None: the cells cover the image exactly.
-      caption: what is shown.
-      note: a remark in the corner.
     """
     follows = "channel of each cell, in the manner of Figure 1 of Guo et al. (2020)"
-    ending = {"caption": caption, "follows": follows, "note": note}
+    ending = page.ending("Pseudo ground truth", follows=follows)
     if not len(images):
-        return empty(path, "no images", **ending)
+        return empty(page.path, "no images", **ending)
     width, across = 2.2, min(2, len(images))
     rows = [images[i : i + across] for i in range(0, len(images), across)]
     sheet = Sheet([width] * (2 * across), [fitted(width, row) for row in rows])
@@ -129,7 +118,7 @@ def pseudo_ground_truth(
         Patch(facecolor="white", edgecolor=INK, linewidth=0.5),
     ]
     sheet.key(handles, ["a channel, with its number", "background", "no label"])
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
 def upsample(values, shape: tuple[int, int]) -> np.ndarray:

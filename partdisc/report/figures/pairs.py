@@ -1,9 +1,11 @@
 """Figures of images that belong together: pools of similar ones, aligned pairs."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
+from partdisc.report.figures.page import Page
 from partdisc.report.figures.sheet import FAINT, Sheet, empty, fitted, picture, shrunk
 
 _MOST = 60  # lines of a kind drawn on one pair: more is a tangle
@@ -14,11 +16,9 @@ def similar_pools(
     images,
     pools,
     distances,
-    path,
+    page: Page,
     *,
     measure: str = "Jensen-Shannon divergence in nats",
-    caption: str = "Pools of similar images",
-    note: str = "",
 ) -> None:
     """Draw each image with its nearest pool members and their distance from it.
 
@@ -28,15 +28,13 @@ def similar_pools(
       images: N images, uint8 [H, W, 3] each.
       pools: for each image its neighbours, best first, uint8 [H, W, 3] each.
       distances: N arrays [J].
-      path: the PNG file.
+      page: where it goes.
       measure: what the distances are, and their unit.
-      caption: what is shown.
-      note: a remark in the corner.
     """
     follows = f"with their {measure}; as in Figure 5 of Guo et al. (2020)"
-    ending = {"caption": caption, "follows": follows, "note": note}
+    ending = page.ending("Pools of similar images", follows=follows)
     if not len(images):
-        return empty(path, "no images", **ending)
+        return empty(page.path, "no images", **ending)
     width = 1.15
     columns = max(len(pool) for pool in pools)
     heights = [fitted(width, [i, *pool]) for i, pool in zip(images, pools, strict=True)]
@@ -47,59 +45,58 @@ def similar_pools(
         for j, (member, distance) in enumerate(zip(pool, far, strict=True)):
             picture(sheet.panel(row, 1 + j), member)
             sheet.below(row, 1 + j, _number(float(distance)))
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
-def aligned_pair(
-    targets,
-    neighbours,
-    target_points,
-    neighbour_points,
-    inliers,
-    transforms,
-    path,
-    *,
-    remarks=(),
-    caption: str = "Neighbours aligned by their matches",
-    note: str = "",
-) -> None:
+class Aligned(NamedTuple):
+    """A neighbour aligned with its target, to be drawn.
+
+    Attributes:
+      target: uint8 [H, W, 3].
+      neighbour: uint8 [h, w, 3].
+      here: [M, 2], matched points (y, x) in pixels of the target.
+      there: [M, 2] of the neighbour.
+      fits: bool [M], the matches that fit the transform.
+      transform: [3, 3] on columns (y, x, 1), neighbour's to target's pixels.
+      remark: a text below the pair, or ''.
+    """
+
+    target: np.ndarray
+    neighbour: np.ndarray
+    here: np.ndarray
+    there: np.ndarray
+    fits: np.ndarray
+    transform: np.ndarray
+    remark: str = ""
+
+
+def aligned_pairs(pairs, page: Page) -> None:
     """Draw the matches of pairs of images, and the neighbour warped onto the target.
 
     A row a pair: matches (those that fit the transform coloured, the others faint),
     the warped neighbour, and both images mixed before and after. Figures 1 and 4.
 
     Args:
-      targets: N images, uint8 [H, W, 3] each.
-      neighbours: N images, uint8 [H, W, 3] each.
-      target_points: N arrays [M, 2], (y, x) in pixels of the target.
-      neighbour_points: N arrays [M, 2], (y, x) in pixels of the neighbour.
-      inliers: N arrays bool [M], the matches that fit the transform.
-      transforms: N arrays [3, 3] on columns (y, x, 1), neighbour's to target's pixels.
-      path: the PNG file.
-      remarks: N texts, one below the last picture of each pair; or none.
-      caption: what is shown.
-      note: a remark in the corner.
+      pairs: N of `Aligned`.
+      page: where it goes.
     """
     follows = "in the manner of Figures 1 and 4 of Guo et al. (2020)"
-    ending = {"caption": caption, "follows": follows, "note": note}
-    if not len(targets):
-        return empty(path, "no pairs", **ending)
+    ending = page.ending("Neighbours aligned by their matches", follows=follows)
+    if not len(pairs):
+        return empty(page.path, "no pairs", **ending)
     width = 1.6
-    heights = [fitted(width, [target]) for target in targets]
+    heights = [fitted(width, [pair.target]) for pair in pairs]
     sheet = Sheet([2.06 * width, width, width, width], heights, gap=(0.24, 0.06))
     sheet.headings(
         ["target and neighbour, matched", "neighbour, warped", "mixed, before", "mixed, after"]
     )
-    pairs = zip(
-        targets, neighbours, target_points, neighbour_points, inliers, transforms, strict=True
-    )
-    for row, (target, neighbour, here, there, fits, transform) in enumerate(pairs):
+    for row, (target, neighbour, here, there, fits, transform, remark) in enumerate(pairs):
         here, there = np.asarray(here), np.asarray(there)
         fits, transform = np.asarray(fits, dtype=bool), np.asarray(transform, dtype=float)
         _matches(sheet.panel(row, 0), target, neighbour, here, there, fits)
         sheet.below(row, 0, _count(fits))
-        if remarks:
-            sheet.below(row, 3, remarks[row])
+        if remark:
+            sheet.below(row, 3, remark)
         under, over = shrunk(target), shrunk(neighbour)
         inwards = np.linalg.inv(_scaling(neighbour, over))
         outwards = _scaling(target, under)
@@ -107,7 +104,7 @@ def aligned_pair(
         after = _on_grey(*warp(over, outwards @ transform @ inwards, under.shape[:2]))
         for column, shown in enumerate((after, _mixed(under, before), _mixed(under, after)), 1):
             picture(sheet.panel(row, column), shown)
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
 def warp(image, transform, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from partdisc.report.figures.page import Page
 from partdisc.report.figures.sheet import (
     FAINT,
     Sheet,
@@ -20,10 +21,7 @@ from partdisc.report.figures.sheet import (
 def part_gallery(
     patches,
     titles,
-    path,
-    *,
-    caption: str = "What each part looks like",
-    note: str = "",
+    page: Page,
 ) -> None:
     """Draw the patches around each channel's strongest detections, a row a channel.
 
@@ -32,17 +30,14 @@ def part_gallery(
     Args:
       patches: for each of K channels its patches, strongest first, uint8 [H, W, 3] each.
       titles: K names of the channels.
-      path: the PNG file.
-      caption: what is shown.
-      note: a remark in the corner.
+      page: where it goes.
     """
-    ending = {
-        "caption": caption,
-        "follows": "patches around the strongest detections, strongest first",
-        "note": note,
-    }
+    ending = page.ending(
+        "What each part looks like",
+        follows="patches around the strongest detections, strongest first",
+    )
     if not len(patches):
-        return empty(path, "no parts", **ending)
+        return empty(page.path, "no parts", **ending)
     width = 0.8
     columns = max(1, max(len(row) for row in patches))
     sheet = Sheet([width] * columns, [fitted(width, row) for row in patches])
@@ -55,7 +50,7 @@ def part_gallery(
             bare(axes)
             style = {"size": 7, "color": FAINT, "transform": axes.transAxes}
             axes.text(0.5, 0.5, "none", ha="center", va="center", **style)
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
 def detections(
@@ -63,10 +58,7 @@ def detections(
     points,
     scores,
     labels,
-    path,
-    *,
-    caption: str = "Detected parts",
-    note: str = "",
+    page: Page,
 ) -> None:
     """Draw the detected parts as numbered dots, a colour and a number a part.
 
@@ -78,17 +70,13 @@ def detections(
         [K, n, 2] for several instances of a part.
       scores: N arrays [K] or [K, n], from 0 up.
       labels: K names of the parts.
-      path: the PNG file.
-      caption: what is shown.
-      note: a remark in the corner.
+      page: where it goes.
     """
-    ending = {
-        "caption": caption,
-        "follows": "one colour and number per part; fainter means a lower score",
-        "note": note,
-    }
+    ending = page.ending(
+        "Detected parts", follows="one colour and number per part; fainter means a lower score"
+    )
     if not len(images):
-        return empty(path, "no images", **ending)
+        return empty(page.path, "no images", **ending)
     width = 1.9
     columns = math.ceil(len(images) / math.ceil(len(images) / 5))
     rows = [images[i : i + columns] for i in range(0, len(images), columns)]
@@ -104,7 +92,7 @@ def detections(
 
         handles = [Line2D([], [], ls="none", **_dot(k, 1.0)) for k in range(len(labels))]
         sheet.key(handles, [f"{k + 1}  {label}" for k, label in enumerate(labels)])
-    sheet.save(path, **ending)
+    sheet.save(page.path, **ending)
 
 
 def _best(scores) -> float:

@@ -1,28 +1,16 @@
-"""The first stages: data, features, clusters; each kept in the work directory."""
+"""What a run works on, the data set and the frozen network: opened, checked and described."""
 
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
 from partdisc.config import regression_protocols
-from partdisc.data import Dataset, images, open_dataset
-from partdisc.discovery.features import Features, cache_features
-from partdisc.discovery.step import Images
+from partdisc.data import Dataset, DataSettings, images, open_dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluation import PROTOCOLS
-from partdisc.method import clusters, factors, kmeans, matching
-from partdisc.method.cells import centred, normalise
-from partdisc.method.part_layer import initial_params
-from partdisc.progress import Progress, say, track
+from partdisc.progress import say, track
 from partdisc.workdir import Workdir, digest, write_json
-
-# Images of one pass of a small kernel over cached features.
-CHUNK = 64
-# Vectors that place the background, or the scale of the factors, among the features.
-BACKGROUND_VECTORS = 20_000
 
 
 class Inputs(NamedTuple):
@@ -32,28 +20,16 @@ class Inputs(NamedTuple):
       dataset: the images and their annotation.
       backbone: the network.
       weights: its weights; None where only the predictions of others are scored.
-      geometry: how each image becomes the network's input.
+      framing: how any image becomes the network's input.
+      geometry: how each of these does.
       key: names all that the features depend on.
     """
 
     dataset: Dataset
     backbone: Backbone
     weights: Weights | None
+    framing: images.Framing
     geometry: images.Geometry
-    key: str
-
-
-class Start(NamedTuple):
-    """The untrained part layer: the paper's *Clustering*, or one of the baselines like it.
-
-    Attributes:
-      params: of the part layer.
-      offset: [C], subtracted from every feature.
-      key: names all that it depends on.
-    """
-
-    params: dict[str, Any]
-    offset: np.ndarray
     key: str
 
 
@@ -64,7 +40,7 @@ def prepared_data(config: Any, workdir: Workdir) -> Dataset:
       errors.PartdiscError: a file is absent or unusable.
     """
     return open_dataset(
-        config.data,
+        DataSettings(**config.data),
         workdir.path / "data",
         seed=config.seed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
@@ -82,17 +58,14 @@ def open_data(config: Any, workdir: Workdir) -> Inputs:
     """
     network = backbone(config.backbone.name, config.backbone.layer)
     dataset = prepared_data(config, workdir)
+    framing = images.Framing(config.data.short_side, config.data.max_aspect)
     geometry = images.geometry(
-        dataset.sizes,
-        dataset.crops,
-        config.data.short_side,
-        network.stride,
-        config.data.max_aspect,
+        dataset.sizes, dataset.crops, framing.short_side, network.stride, framing.max_aspect
     )
     _describe(dataset)
     _check_splits(config, dataset)
     _check_protocols(config, dataset)
-    return Inputs(dataset, network, None, geometry, "")
+    return Inputs(dataset, network, None, framing, geometry, "")
 
 
 def open_inputs(config: Any, workdir: Workdir) -> Inputs:
@@ -199,76 +172,3 @@ def _check_enough(
             f"{vectors // 2}, or raise config.clusters.cells_per_image "
             f"({config.clusters.cells_per_image} of {int(cells.max())} cells)"
         )
-
-
-def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
-    """Compute the features of all images, or reuse them."""
-    return cache_features(
-        workdir.path / "features.npy",
-        digest(inputs.key, config.detection.half_stride),
-        inputs.dataset,
-        np.arange(len(inputs.dataset)),
-        inputs.geometry,
-        inputs.backbone,
-        inputs.weights,
-        batch=config.backbone.batch,
-        half_stride=config.detection.half_stride,
-    )
-
-
-def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Features) -> Start:
-    """Cluster the training features and build the untrained part layer, or reuse it."""
-    key = digest(inputs.key, config.seed, config.parts, config.clusters, config.backbone.center)
-    saved = workdir.load("clusters.npz", key)
-    if saved is None:
-        saved = _cluster(config, inputs.dataset.splits["train"], features)
-        workdir.save("clusters.npz", key, **saved)
-    params = {name: jnp.asarray(value) for name, value in saved.items() if name != "offset"}
-    return Start(params, saved["offset"], key)
-
-
-def _cluster(config: Any, train: np.ndarray, features: Features) -> dict[str, np.ndarray]:
-    options = config.clusters
-    train_features, grids = features.take(train)
-    image, cell = clusters.sample_cells(
-        grids, per_image=options.cells_per_image, border=options.border, seed=config.seed
-    )
-    vectors = train_features[image, cell].astype(np.float32)
-    offset = vectors.mean(axis=0) if config.backbone.center else np.zeros_like(vectors[0])
-    vectors = np.asarray(jax.jit(centred)(vectors, offset))
-    rng = np.random.default_rng(config.seed)
-    sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]
-    params = _untrained(config, vectors, sample)
-    return {name: np.asarray(value) for name, value in params.items()} | {"offset": offset}
-
-
-def _untrained(config: Any, vectors: np.ndarray, sample: np.ndarray) -> dict[str, Any]:
-    """Cluster the vectors as `config.clusters.kind` says; return the params of its layer."""
-    kind, parts, options = config.clusters.kind, config.parts, config.clusters
-    with Progress("clusters", total=options.iterations, unit="steps") as progress:
-        measure = "log likelihood" if kind == "vmf" else "mean squared distance"
-        fit = {
-            "parts": parts.count,
-            "iterations": options.iterations,
-            "tolerance": options.tolerance,
-            "seeding_vectors": options.seeding_vectors,
-            "seed": config.seed,
-            "after_step": lambda _, value: progress.advance(1, f"{measure} {value:.3f}"),
-        }
-        if kind == "nmf":
-            return factors.initial_params(factors.fit_basis(vectors, **fit), sample)
-        if kind == "kmeans":
-            centres = normalise(kmeans.fit_centres(vectors, **fit))
-        else:
-            centres = clusters.fit_mixture(vectors, kappa=parts.kappa, **fit).centres
-    return initial_params(np.asarray(centres), sample, background=parts.background)
-
-
-def device_images(features: Features, indices: np.ndarray, offset: np.ndarray) -> Images:
-    """Put images on the device for training, each cell with its saliency."""
-    taken, grids = features.take(indices)
-    taken, grids = jnp.asarray(taken), jnp.asarray(grids)
-    offset = jnp.asarray(offset)
-    one = jax.jit(lambda packed, grid: matching.saliency(centred(packed, offset), grid))
-    saliency = jax.lax.map(lambda image: one(*image), (taken, grids), batch_size=CHUNK)
-    return Images(taken, grids, saliency, offset)

@@ -1,0 +1,135 @@
+"""The untrained detector: clusters of the training features (section 3.1)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.detector import Detector
+from partdisc.discovery.features import Features
+from partdisc.discovery.inputs import Inputs
+from partdisc.method import clusters, factors, kmeans
+from partdisc.method.cells import centred, normalise
+from partdisc.method.detection import DetectSettings
+from partdisc.method.part_layer import initial_params, make_layer
+from partdisc.progress import Progress
+from partdisc.workdir import Workdir, digest
+
+# Vectors that place the background, or the scale of the factors, among the features.
+BACKGROUND_VECTORS = 20_000
+
+
+class Start(NamedTuple):
+    """What training starts from: the paper's *Clustering*, or one of the baselines like it.
+
+    Attributes:
+      detector: with the untrained part layer.
+      key: names all that it depends on.
+    """
+
+    detector: Detector
+    key: str
+
+
+class ClusterSettings(NamedTuple):
+    """How features are clustered.
+
+    Attributes:
+      kind: one of `clusters.KINDS`.
+      parts: K.
+      kappa: of `vmf`.
+      background: how the background starts, one of `part_layer.BACKGROUNDS`.
+      center: whether the mean feature is subtracted from all.
+      cells_per_image: that are drawn.
+      border: cells at the border that are left out.
+      iterations: at most.
+      tolerance: stop where the objective changes by less.
+      seeding_vectors: vectors among which the first centres are sought, at most.
+      seed: of the draws.
+    """
+
+    kind: str
+    parts: int
+    kappa: float
+    background: str
+    center: bool
+    cells_per_image: int
+    border: int
+    iterations: int
+    tolerance: float
+    seeding_vectors: int
+    seed: int
+
+
+def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Features) -> Start:
+    """Cluster the training features and build the untrained detector, or reuse it."""
+    parts = config.parts
+    settings = ClusterSettings(
+        parts=parts.count,
+        kappa=parts.kappa,
+        background=parts.background,
+        center=config.backbone.center,
+        seed=config.seed,
+        **config.clusters,
+    )
+    key = digest(inputs.key, config.seed, config.parts, config.clusters, config.backbone.center)
+    saved = workdir.load("clusters.npz", key)
+    if saved is None:
+        saved = _cluster(settings, *features.take(inputs.dataset.splits["train"]))
+        workdir.save("clusters.npz", key, **saved)
+    detector = Detector(
+        inputs.backbone,
+        inputs.weights,
+        inputs.framing,
+        make_layer(
+            settings.kind,
+            parts=settings.parts,
+            kappa=settings.kappa,
+            background=settings.background,
+        ),
+        {name: jnp.asarray(value) for name, value in saved.items() if name != "offset"},
+        saved["offset"],
+        DetectSettings(**config.detection),
+    )
+    return Start(detector, key)
+
+
+def _cluster(
+    settings: ClusterSettings, features: np.ndarray, grids: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Cluster cells of maps [N, P, C]; return the params of the part layer, and the offset."""
+    image, cell = clusters.sample_cells(
+        grids, per_image=settings.cells_per_image, border=settings.border, seed=settings.seed
+    )
+    vectors = features[image, cell].astype(np.float32)
+    offset = vectors.mean(axis=0) if settings.center else np.zeros_like(vectors[0])
+    vectors = np.asarray(jax.jit(centred)(vectors, offset))
+    rng = np.random.default_rng(settings.seed)
+    sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]
+    params = _untrained(settings, vectors, sample)
+    return {name: np.asarray(value) for name, value in params.items()} | {"offset": offset}
+
+
+def _untrained(
+    settings: ClusterSettings, vectors: np.ndarray, sample: np.ndarray
+) -> dict[str, Any]:
+    """Cluster the vectors [n, C] as their kind says; return the params of its layer."""
+    kind = settings.kind
+    with Progress("clusters", total=settings.iterations, unit="steps") as progress:
+        measure = "log likelihood" if kind == "vmf" else "mean squared distance"
+        fit = {
+            "parts": settings.parts,
+            "iterations": settings.iterations,
+            "tolerance": settings.tolerance,
+            "seeding_vectors": settings.seeding_vectors,
+            "seed": settings.seed,
+            "after_step": lambda _, value: progress.advance(1, f"{measure} {value:.3f}"),
+        }
+        if kind == "nmf":
+            return factors.initial_params(factors.fit_basis(vectors, **fit), sample)
+        if kind == "kmeans":
+            centres = normalise(kmeans.fit_centres(vectors, **fit))
+        else:
+            centres = clusters.fit_mixture(vectors, kappa=settings.kappa, **fit).centres
+    return initial_params(np.asarray(centres), sample, background=settings.background)

@@ -1,0 +1,175 @@
+"""What a batch is trained towards: its pools aligned, its cells labelled (section 3.2.2-3)."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.method import matching, pseudo_gt
+from partdisc.method.alignment import Alignment, AlignSettings, align_pairs
+from partdisc.method.cells import cell_validity, centred, normalise
+from partdisc.method.matching import MatchSettings
+from partdisc.method.optimizer import RateSettings
+from partdisc.method.part_layer import Layer, part_probabilities
+from partdisc.method.part_templates import TemplateSettings
+from partdisc.method.pseudo_gt import LabelSettings
+from partdisc.method.warp import mean_map, warp_weights
+
+# Images of one pass of a small kernel over all.
+CHUNK = 64
+
+
+class StepSettings(NamedTuple):
+    """The static part of a step, hashable for jit.
+
+    Attributes:
+      layer: the part layer.
+      objective: one of `OBJECTIVES`.
+      matching: how cells are matched.
+      alignment: how neighbours are aligned.
+      labels: how the pseudo ground truth is made.
+      templates: of the objective `part_templates`.
+      rate: of learning.
+    """
+
+    layer: Layer
+    objective: str
+    matching: MatchSettings
+    alignment: AlignSettings
+    labels: LabelSettings
+    templates: TemplateSettings
+    rate: RateSettings
+
+
+class Images(NamedTuple):
+    """The training images on the device.
+
+    Attributes:
+      features: float16 [N, P, C] unit features.
+      grids: int32 [N, 2].
+      saliency: [N, P], of each cell: a factor in matching, and what names the background.
+      offset: [C], subtracted from every feature.
+    """
+
+    features: jax.Array
+    grids: jax.Array
+    saliency: jax.Array
+    offset: jax.Array
+
+
+class Batch(NamedTuple):
+    """Targets and their pools: features float32 [B, 1 + J, P, C] and what goes with them."""
+
+    features: jax.Array
+    grids: jax.Array
+    saliency: jax.Array
+    valid: jax.Array
+
+
+def device_images(features: np.ndarray, grids: np.ndarray, offset: np.ndarray) -> Images:
+    """Put images on the device for training, each cell with its saliency.
+
+    Args:
+      features: float16 [N, P, C], unit features.
+      grids: int32 [N, 2].
+      offset: [C], subtracted from every feature.
+    """
+    features, grids, offset = jnp.asarray(features), jnp.asarray(grids), jnp.asarray(offset)
+    one = jax.jit(lambda packed, grid: matching.saliency(centred(packed, offset), grid))
+    saliency = jax.lax.map(lambda image: one(*image), (features, grids), batch_size=CHUNK)
+    return Images(features, grids, saliency, offset)
+
+
+def with_pools(targets: jax.Array, pools: jax.Array) -> jax.Array:
+    """Return rows [B, 1 + J] of targets [B], each followed by its pool (`pools` [N, J])."""
+    return jnp.concatenate([targets[:, None], pools[targets]], axis=1)
+
+
+def gather(images: Images, members: jax.Array) -> Batch:
+    """Collect the maps of images: rows [B, 1 + J] of targets, each followed by its pool."""
+    grids = images.grids[members]
+    valid = jax.vmap(jax.vmap(lambda grid: cell_validity(grid, images.features.shape[1])))(grids)
+    features = centred(images.features[members], images.offset)
+    return Batch(features, grids, images.saliency[members], valid)
+
+
+class Supervision(NamedTuple):
+    """What a batch is trained towards.
+
+    Attributes:
+      labels: int32 [B, P], pseudo ground truth.
+      weights: [B, P, J, P], the warps, target cells first.
+      alignment: leading axes [B, J].
+      matches: leading axes [B, J].
+    """
+
+    labels: jax.Array
+    weights: jax.Array
+    alignment: Alignment
+    matches: matching.Matches
+
+
+def supervise(
+    key: jax.Array, settings: StepSettings, batch: Batch, probs: jax.Array
+) -> Supervision:
+    """Align the pools of a batch and generate its pseudo ground truth (section 3.2.2-3).
+
+    Args:
+      key: random key.
+      settings: static settings.
+      batch: B targets with J neighbours each.
+      probs: [B, 1 + J, P, K + 1] of the maps of the batch.
+    """
+    maps = jax.vmap(jax.vmap(matching.peak_normalise))(probs)
+    unit = normalise(maps)
+    alignment, matches = align_pairs(
+        key,
+        unit[:, 0],
+        unit[:, 1:],
+        batch.saliency[:, 0],
+        batch.saliency[:, 1:],
+        batch.grids[:, 0],
+        batch.grids[:, 1:],
+        matching=settings.matching,
+        alignment=settings.alignment,
+    )
+    cells = probs.shape[2]
+    warp = functools.partial(warp_weights, cells=cells)
+    weights = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None), out_axes=1))(
+        alignment.transform, batch.grids[:, 1:], batch.grids[:, 0]
+    )
+    options = settings.labels
+    capacity = pseudo_gt.channel_capacity(
+        settings.layer.parts, capacity=options.capacity, background=options.background
+    )
+
+    def label(own, others, own_saliency, saliency, weights, valid, grid):
+        mean, coverage = mean_map(own, others, weights, options.include_self)
+        labelled = valid & (coverage > 1e-3)
+        background = jnp.zeros_like(labelled)
+        if options.background == "salient":
+            salient, _ = mean_map(own_saliency[:, None], saliency[..., None], weights, True)
+            background = pseudo_gt.background_cells(salient[:, 0], labelled)
+        labels = pseudo_gt.generate(
+            mean, labelled & ~background, grid, capacity, suppression=options.suppression
+        )
+        return jnp.where(background, settings.layer.parts, labels)
+
+    labels = jax.vmap(label)(
+        maps[:, 0],
+        maps[:, 1:],
+        batch.saliency[:, 0],
+        batch.saliency[:, 1:],
+        weights,
+        batch.valid[:, 0],
+        batch.grids[:, 0],
+    )
+    return Supervision(labels, weights, alignment, matches)
+
+
+def forward(settings: StepSettings, params: Any, batch: Batch) -> jax.Array:
+    """Return probs [B, 1 + J, P, K + 1] of a batch."""
+    one = functools.partial(part_probabilities, settings.layer, params)
+    return jax.vmap(jax.vmap(one))(batch.features, batch.valid)
