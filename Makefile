@@ -1,14 +1,30 @@
 # Everything in its own virtual environment; needs Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+# The versions that were tested, on the Python that they were tested on; elsewhere what fits.
+CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("--constraint=constraints.txt" * (sys.version_info[:2] == (3, 11)))')
+PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test benchmark clean
+.PHONY: demo check test lint format benchmark docs clean
 
 demo: .venv/.installed
 	$(BIN)/python run.py --config=configs/demo.py
 
+# The fast half: no whole runs of the program.
+check: .venv/.installed-test
+	$(PYTEST) -m "not runs"
+
 test: .venv/.installed-test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST)
+
+lint: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/.installed-test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 benchmark: .venv/.installed
 	$(BIN)/python -m benchmarks.kernels
@@ -16,12 +32,12 @@ benchmark: .venv/.installed
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/.installed: .venv/bin/python setup.cfg
-	$(BIN)/python -m pip install --quiet --editable .
+.venv/.installed: .venv/bin/python setup.cfg constraints.txt
+	$(PIP) --editable .
 	touch $@
 
 .venv/.installed-test: .venv/.installed
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	$(PIP) --editable ".[test]"
 	touch $@
 
 clean:
