@@ -1,24 +1,64 @@
 """The configuration: every key is checked, and each class of mistake is one clear line."""
 
 import math
+import pathlib
+import re
+import subprocess
+import sys
 
 import ml_collections
 import pytest
 
-from partdisc import validation
-from partdisc.config import base_config, flatten
+from partdisc import data
+from partdisc.backbones import googlenet, network, vgg16
+from partdisc.config import KEYS, base_config, flatten
+from partdisc.config_page import page
+from partdisc.data import celeba, vehicle_part
+from partdisc.discovery import step
 from partdisc.errors import ConfigError
+from partdisc.evaluation import agreement, precision, protocols
+from partdisc.method import (
+    alignment,
+    clusters,
+    matching,
+    optimizer,
+    part_layer,
+    pools,
+    pseudo_gt,
+    transforms,
+)
+from partdisc.scoring import extras, parts
+from partdisc.tables.paper import TABLES
 from partdisc.validation import validate
 
-# Texts that are no single choice: the file system or the backbone judges them, or a list.
+ROOT = pathlib.Path(__file__).parents[1]
+# Texts that the file system, the data set or the backbone judges.
 FREE = {
     "data.root", "data.category", "data.coco_train", "data.coco_test", "data.split_polygons",
-    "backbone.layer", "backbone.weights", "evaluation.protocols", "evaluation.detection",
-    "evaluation.extras", "table.data", "table.seeds",
+    "backbone.layer", "backbone.weights", "table.data", "table.seeds",
 }  # fmt: skip
-KEYS = sorted(flatten(base_config()))
-NUMBERS = [key for key in KEYS if type(flatten(base_config())[key]) in (int, float)]
-TEXTS = [key for key in KEYS if isinstance(flatten(base_config())[key], str)]
+# What the modules accept, where they say so themselves.
+REGISTRIES = {
+    "data.name": data.names(),
+    "data.splits": celeba.WILD_SPLITS,
+    "backbone.name": network.ARCHITECTURES,
+    "parts.background": part_layer.BACKGROUNDS,
+    "clusters.kind": clusters.KINDS,
+    "pools.similarity": pools.SIMILARITIES,
+    "matching.kind": matching.MATCHINGS,
+    "alignment.transform": transforms.FAMILIES,
+    "alignment.scoring": alignment.SCORINGS,
+    "pseudo_gt.background": pseudo_gt.BACKGROUNDS,
+    "train.objective": step.OBJECTIVES,
+    "train.decay_kind": optimizer.DECAYS,
+    "evaluation.channel_selection": precision.CHANNEL_SELECTIONS,
+    "evaluation.protocols": protocols.PROTOCOLS,
+    "evaluation.detection": parts.PROTOCOLS,
+    "evaluation.extras": extras.EXTRAS,
+}
+NUMBERS = [name for name, key in KEYS.items() if type(key.default) in (int, float)]
+CHOICES = [name for name, key in KEYS.items() if key.choices]
+LISTS = [name for name, key in KEYS.items() if key.names]
 
 
 def changed(key: str, value: object) -> ml_collections.ConfigDict:
@@ -49,13 +89,73 @@ def test_every_default_is_new():
     assert base_config().train.steps != first.train.steps
 
 
-def test_every_key_is_checked_or_free_on_purpose():
+def test_every_key_has_its_place_in_the_config():
     flat = flatten(base_config())
-    booleans = {key for key in KEYS if isinstance(flat[key], bool)}
-    ranges, choices = set(validation._RANGES), set(validation._CHOICES)
-    assert ranges | choices | booleans | FREE == set(KEYS)
-    assert not (ranges & choices) and not ((ranges | choices) & (booleans | FREE))
-    assert ranges == set(NUMBERS)
+    assert flat.keys() == KEYS.keys()
+    for name, key in KEYS.items():
+        assert flat[name] == key.default and type(flat[name]) is type(key.default)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_every_key_is_checked_or_free_on_purpose(name):
+    key = KEYS[name]
+    declared = [
+        isinstance(key.default, bool),
+        key.low is not None,
+        bool(key.choices),
+        bool(key.names),
+        bool(key.text),
+    ]
+    assert sum(declared) == 1
+    assert (key.low is not None) == (name in NUMBERS)
+    assert bool(key.text) == (name in FREE)
+    assert not key.unit or name in NUMBERS
+    assert key.low is not None or key.high == math.inf
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_every_key_has_one_line_of_meaning(name):
+    meaning = KEYS[name].meaning
+    assert meaning.endswith(".") and meaning[0] in meaning[0].upper() + "`"
+    assert "\n" not in meaning and "|" not in meaning and "  " not in meaning
+    assert meaning.count("`") % 2 == 0
+
+
+def test_choices_are_what_the_modules_accept():
+    assert set(REGISTRIES) == set(CHOICES) | set(LISTS)
+    for name, accepted in REGISTRIES.items():
+        assert (KEYS[name].choices or KEYS[name].names) == tuple(accepted), name
+    assert tuple(agreement.FAMILIES) == KEYS["alignment.transform"].choices
+    assert (min(TABLES), max(TABLES)) == (KEYS["table.number"].low, KEYS["table.number"].high)
+
+
+def test_texts_name_the_layers_and_categories_that_there_are():
+    layers = re.findall(r"\w+", KEYS["backbone.layer"].text)
+    assert layers == ["vgg16", *vgg16.OUTPUTS, "googlenet", *googlenet.OUTPUTS]
+    for category in vehicle_part.CATEGORIES:
+        assert category in KEYS["data.category"].text
+
+
+def test_importing_it_imports_nothing_heavy():
+    # Not even numpy: ml_collections needs absl and yaml only.
+    heavy = (
+        *("numpy", "scipy", "jax", "flax", "optax", "orbax"),
+        *("tensorflow", "tensorflow_datasets", "matplotlib", "PIL"),
+    )
+    code = (
+        "import sys, run, partdisc.config, partdisc.config_page, partdisc.validation;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_page_is_up_to_date():
+    command = "python -m partdisc.config_page > docs/config.md"
+    assert command in page()
+    assert (ROOT / "docs" / "config.md").read_text() == page(), f"stale; run {command}"
 
 
 def test_flatten_names_every_leaf_by_its_section():
@@ -67,7 +167,8 @@ def test_flatten_names_every_leaf_by_its_section():
 
 @pytest.mark.parametrize("key", NUMBERS)
 def test_numbers_out_of_range_are_refused(key):
-    low, high = validation._RANGES[key]
+    low, high = KEYS[key].low, KEYS[key].high
+    assert low < high
     kind = type(flatten(base_config())[key])
     validate(changed(key, kind(low)))
     below = refusal(changed(key, kind(low) - 1))
@@ -78,11 +179,13 @@ def test_numbers_out_of_range_are_refused(key):
         assert f"config.{key} is nan" in refusal(changed(key, math.nan))
 
 
-@pytest.mark.parametrize("key", sorted(set(TEXTS) - FREE))
+@pytest.mark.parametrize("key", CHOICES + LISTS)
 def test_texts_that_are_no_choice_are_refused(key):
     message = refusal(changed(key, "nonsense"))
-    assert message.startswith(f"config.{key} is 'nonsense'; allowed: ")
-    for choice in validation._CHOICES[key]:
+    names = KEYS[key].names
+    allowed = f"allowed{', by commas' if names else ''}: {', '.join(names or KEYS[key].choices)}"
+    assert message == f"config.{key} is 'nonsense'; {allowed}"
+    for choice in names or KEYS[key].choices:
         assert choice in message
 
 
@@ -171,15 +274,18 @@ def test_a_crop_needs_boxes(name, boxes):
         assert "config.data.crop_margin" in message and f"'{name}'" in message
 
 
-def test_choices_and_ranges_name_no_key_that_is_gone():
-    assert set(validation._RANGES) | set(validation._CHOICES) <= set(KEYS)
-    for low, high in validation._RANGES.values():
-        assert low < high
+@pytest.mark.parametrize("key", LISTS)
+def test_every_name_of_a_list_is_checked(key):
+    names = KEYS[key].names
+    validate(changed(key, ", ".join(names)))
+    validate(changed(key, f" {names[1]},{names[0]}"))
+    empty = () if KEYS[key].default == "" else ("", " ")
+    for wrong in (*empty, f"{names[0]},", names[0][:-1], f"{names[0]};{names[1]}"):
+        message = refusal(changed(key, wrong))
+        assert message.startswith(f"config.{key} is {wrong!r}; allowed, by commas: ")
+        assert all(name in message for name in names)
 
 
-def test_every_protocol_of_a_list_is_checked():
-    validate(changed("evaluation.protocols", "default, cub_box,scops"))
-    for wrong in ("", "default,", "scop", "default;scops"):
-        message = refusal(changed("evaluation.protocols", wrong))
-        assert message.startswith(f"config.evaluation.protocols is {wrong!r}; allowed, by commas: ")
-        assert "cub_box" in message
+def test_a_list_may_be_empty_where_its_default_is():
+    for empty in ("", " "):
+        validate(changed("evaluation.extras", empty))

@@ -157,6 +157,6 @@ def test_the_config_ends_at_the_stages(module):
 
 
 def test_tests_lie_in_the_folders_of_what_they_test():
-    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
     assert folders == rooms | {"runs"}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
-from partdisc.config import regression_protocols
+from partdisc.config import split_names
 from partdisc.data import Dataset, DataSettings, images, open_dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluation import PROTOCOLS
@@ -114,7 +114,7 @@ def _check_protocols(config: Any, dataset: Dataset) -> None:
         "eyes": dataset.eyes is not None,
         "boxes": bool(np.isfinite(dataset.boxes).all(axis=-1).any()),
     }
-    for name in regression_protocols(config):
+    for name in split_names(config.evaluation.protocols):
         for need in PROTOCOLS[name].needs:
             if not has[need]:
                 raise ConfigError(

@@ -34,8 +34,7 @@ def score(
     }
     first = None
     for protocol in scoring.detection:
-        measure = _score_distances if protocol == "l2" else _score_boxes
-        measured, precision = measure(scoring, inputs, fit, test, protocol)
+        measured, precision = PROTOCOLS[protocol](scoring, inputs, fit, test, protocol)
         figures |= measured
         first = first or precision
     figures["ap_per_part"] = dict(
@@ -98,6 +97,10 @@ def _score_boxes(scoring, inputs, fit, test, protocol):
         )
     precision = evaluation.mean_average_precision(*ap, channel_selection=scoring.channel_selection)
     return {f"map_{protocol}": precision.mean}, precision
+
+
+# Name of a detection protocol -> what scores by it.
+PROTOCOLS = {"l2": _score_distances, "iou": _score_boxes, "vsp": _score_boxes}
 
 
 def part_boxes(side: float, inputs: Inputs, indices: np.ndarray, points: np.ndarray) -> np.ndarray:

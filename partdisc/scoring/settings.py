@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from partdisc.config import detection_protocols, extras_wanted, regression_protocols
+from partdisc.config import split_names
 
 
 class Scoring(NamedTuple):
@@ -50,9 +50,9 @@ def scoring_settings(config: Any) -> Scoring:
     """Take from a config what is measured."""
     options = config.evaluation
     return Scoring(
-        protocols=tuple(regression_protocols(config)),
-        detection=tuple(detection_protocols(config)),
-        extras=tuple(extras_wanted(config)),
+        protocols=tuple(split_names(options.protocols)),
+        detection=tuple(split_names(options.detection)),
+        extras=tuple(split_names(options.extras)),
         channel_selection=options.channel_selection,
         threshold=options.threshold,
         iou=options.iou,
