@@ -26,6 +26,9 @@ format: .venv/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: .venv/.installed
+	$(BIN)/python -m partdisc.config_page > docs/config.md
+
 benchmark: .venv/.installed
 	$(BIN)/python -m benchmarks.kernels
 

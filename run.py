@@ -12,6 +12,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from partdisc.errors import ConfigError, PartdiscError
+from partdisc.validation import check_key
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File that describes the experiment, as configs/demo.py[:argument]."
@@ -34,8 +35,6 @@ _PREDICTIONS = flags.DEFINE_string(
 
 def _parse(argv: list[str]) -> list[str]:
     """Parse the flags; what is wrong with them is the user's to mend, in one line."""
-    from partdisc.validation import check_key
-
     for argument in argv[1:]:
         if match := re.match(r"--?config\.([\w.]+)", argument):
             check_key(match[1])
