@@ -44,4 +44,4 @@ benchmark: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info .pytest_cache

@@ -12,7 +12,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from partdisc.errors import ConfigError, PartdiscError
-from partdisc.validation import check_key
+from partdisc.validation import check_key, validate
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "File that describes the experiment, as configs/demo.py[:argument]."
@@ -64,6 +64,7 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"'{argv[1]}' is not a flag; options begin with --")
     logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
+    validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment
 
     workdir = _WORKDIR.value or os.path.join("runs", _name(sys.argv))

@@ -5,20 +5,45 @@ import pathlib
 import subprocess
 import sys
 
+from program import DEMO, QUICK, ROOT
+
 os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4 {QUICK}"
 )
 
 import jax
 import numpy as np
 import pytest
-from program import DEMO, ROOT
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_debug_key_reuse", True)
 jax.config.update("jax_debug_nans", True)
+
+
+def pytest_configure(config):
+    """Share compiled programs among the workers, and with the next session."""
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the tests that start the program, so that `make check` leaves them out.
+
+    They come first, those on real data before all: then no worker waits for a long one at
+    the end, and few have to make the same whole run.
+    """
+    for item in items:
+        if {"run", "start", "whole"} & set(item.fixturenames):
+            item.add_marker("runs")
+
+    def late(item) -> int:
+        if item.get_closest_marker("runs") is None:
+            return 2
+        return 0 if "real_data" in item.fixturenames else 1
+
+    items.sort(key=late)
 
 
 def _folder(variable: str) -> pathlib.Path:
@@ -46,15 +71,12 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture(scope="session")
-def environment(tmp_path_factory):
-    """An environment whose runs share compiled programs, with one device as users have it."""
-    base = tmp_path_factory.getbasetemp()
-    # The folder above a worker's own is that of all workers of this session.
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+def environment(pytestconfig, tmp_path_factory):
+    """An environment whose runs share quickly compiled programs, with one device."""
     return os.environ | {
-        "JAX_COMPILATION_CACHE_DIR": str(shared / "compiled"),
+        "JAX_COMPILATION_CACHE_DIR": str(pytestconfig.cache.mkdir("compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": QUICK,
         "PARTDISC_DATA": "",
         "PARTDISC_WEIGHTS": "",
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
@@ -65,13 +87,13 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def run(environment):
-    """Call run.py; returns the ended process."""
+    """Call run.py; returns the ended process. `optimised` compiles as users do, for long runs."""
 
-    def call(*arguments, timeout=600, **options):
+    def call(*arguments, timeout=600, optimised=False, **options):
         return subprocess.run(
             [sys.executable, "run.py", *map(str, arguments)],
             cwd=ROOT,
-            env=environment,
+            env=environment | ({"XLA_FLAGS": ""} if optimised else {}),
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -7,6 +7,9 @@ from PIL import Image
 
 from partdisc.data import shapes
 
+# Nearly all of the time goes into compiling small programs once, and without LLVM's
+# optimisation that takes a third.
+QUICK = "--xla_backend_optimization_level=0"
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = [
     "--config.backbone.layer=pool3",

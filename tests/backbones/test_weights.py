@@ -300,11 +300,16 @@ def test_offline_says_where_to_put_the_file(home):
     assert "http://127.0.0.1:9/nothing.h5" in message and "backbone.weights=random" in message
 
 
-def test_real_files_are_found(real_weights, monkeypatch):
+def test_real_files_are_found(real_weights, monkeypatch, tmp_path):
     monkeypatch.setenv("PARTDISC_WEIGHTS", str(real_weights))
     found = load_weights(backbone("googlenet", "inception_4b"), "", seed=0)
     assert found.digest.startswith("6dd63fa6") and found.preprocessing == BVLC
-    found = load_weights(VGG16, "", seed=0)
-    assert found.digest.startswith("deff47ba") and found.preprocessing == KERAS
-    # conv4 is not in that file: the search goes on to the download, which is off here.
+    for layer in ("pool3", "pool4", "conv5_3"):
+        found = load_weights(backbone("vgg16", layer), "", seed=0)
+        assert found.digest.startswith("3cbf5016") and found.preprocessing == KERAS
+    # Where only the first layers are, the search goes on to the download, which is off here.
+    part = "vgg16_conv1_to_conv3.npz"
+    (tmp_path / part).symlink_to(real_weights / part)
+    monkeypatch.setenv("PARTDISC_WEIGHTS", str(tmp_path))
+    assert load_weights(VGG16, "", seed=0).digest.startswith("deff47ba")
     assert "cannot download" in _message(backbone("vgg16", "pool4"), "")

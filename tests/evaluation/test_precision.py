@@ -84,12 +84,12 @@ def draw(rng):
 
 def test_it_equals_the_loops(rng):
     rows = 0
-    for _ in range(2000):
+    for _ in range(600):
         case = draw(rng)
         got, wanted = part_average_precision(*case, threshold=0.5), loop(*case, 0.5)
         np.testing.assert_allclose(got, wanted, rtol=1e-12, err_msg=repr(case))
         rows += ((wanted > 0) & (wanted < 100)).sum()
-    assert rows > 3000  # most cases are neither empty nor perfect
+    assert rows > 900  # most cases are neither empty nor perfect
 
 
 def test_channels_of_several_chunks_are_independent(rng):

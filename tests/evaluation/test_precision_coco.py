@@ -15,7 +15,7 @@ from pycocotools import coco, cocoeval
 
 from partdisc.evaluation.precision import box_average_precision, part_average_precision
 
-CASES = 1500
+CASES = 400
 
 
 class PointEval(cocoeval.COCOeval):

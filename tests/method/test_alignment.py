@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 from scipy.stats import chisquare
 
 from partdisc.method.alignment import (
@@ -17,6 +18,10 @@ from partdisc.method.alignment import (
 )
 from partdisc.method.matching import Matches
 from partdisc.method.transforms import FAMILIES
+
+is_identity, score_transforms, squared_residuals = jitted(
+    is_identity, score_transforms, squared_residuals
+)
 
 GRID = (14, 18)
 OPTIONS = {

@@ -8,8 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.cells import cell_positions, cell_validity, centred, corner_cells, normalise
+
+cell_positions, cell_validity, centred, corner_cells, normalise = jitted(
+    cell_positions, cell_validity, centred, corner_cells, normalise
+)
 
 GRIDS = [(4, 6), (6, 4), (5, 5), (1, 7), (7, 1), (2, 2), (1, 1), (0, 0), (0, 3), (3, 0)]
 CELLS = 30

@@ -5,8 +5,11 @@ import math
 import jax
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.detection import cells_to_pixels, detect, iou_of_shifted
+
+detect, iou_of_shifted = jitted(detect, iou_of_shifted)
 
 OPTIONS = {"box_side": 3.0, "nms_iou": 0.3, "per_part": 4}
 

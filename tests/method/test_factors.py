@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+from kernels import jitted
 
 from partdisc.method import clusters
 from partdisc.method.factors import (
@@ -15,6 +16,10 @@ from partdisc.method.factors import (
     multiplicative_step,
 )
 from partdisc.method.part_layer import make_layer, part_probabilities
+
+coefficients, multiplicative_step, part_probabilities = jitted(
+    coefficients, multiplicative_step, part_probabilities
+)
 
 FIT = {"iterations": 100, "tolerance": 0.0, "seeding_vectors": 1000, "seed": 0}
 

@@ -5,8 +5,11 @@ import math
 import jax
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.loss import coherence_loss
+
+[coherence_loss] = jitted(coherence_loss)
 
 
 def loop(mean: np.ndarray, labels: np.ndarray) -> float:

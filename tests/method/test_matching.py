@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.cells import corner_cells, normalise
 from partdisc.method.matching import (
@@ -17,11 +18,12 @@ from partdisc.method.matching import (
     saliency,
 )
 
+match_cosines, peak_normalise, saliency = jitted(match_cosines, peak_normalise, saliency)
+# Thresholds are drawn: they choose no program.
+find_matches = jax.jit(find_matches, static_argnames=("kind", "slots"))
+
 TARGET, SOURCE = (4, 5), (5, 3)
 P, Q = 24, 18
-
-find = jax.jit(find_matches, static_argnames=("kind", "slots"))
-salient = jax.jit(saliency)
 
 
 def loop_matches(
@@ -78,7 +80,7 @@ def test_find_matches_is_the_loop(rng, kind, levels, slots):
     for threshold in (0.0, 0.3, 0.6, 0.95):
         case = random_case(rng, levels=levels)
         options = {"kind": kind, "threshold": threshold, "slots": slots}
-        matches = find(*case, jnp.array(TARGET), jnp.array(SOURCE), **options)
+        matches = find_matches(*case, jnp.array(TARGET), jnp.array(SOURCE), **options)
         expected, count = loop_matches(*case, TARGET, SOURCE, **options)
         assert int(matches.count) == count
         assert len(matches.weight) == (Q if kind == "mutual" else slots)
@@ -94,7 +96,7 @@ def test_the_sample_is_even_for_every_count(slots):
     # All pairs match in the first `count` of raster order; 1 x n maps make that a column.
     for count in range(0, 301, 7):
         cosine = (jnp.arange(300) < count).astype(jnp.float32)[:, None]
-        matches = find(
+        matches = find_matches(
             cosine,
             jnp.ones(300),
             jnp.ones(1),
@@ -115,7 +117,7 @@ def test_padding_never_matches(kind, rubbish):
     # Below every real cosine, and above.
     cosine = np.full((P, Q), rubbish, np.float32)
     cosine[:20, :15] = -np.float32(0.5) + 0.01 * np.arange(300).reshape(20, 15) / 300
-    matches = find(
+    matches = find_matches(
         cosine,
         jnp.ones(P),
         jnp.ones(Q),
@@ -136,7 +138,7 @@ def test_padding_never_matches(kind, rubbish):
 def test_nothing_matches(kind):
     # The threshold is exclusive.
     for cosine, threshold in ((np.zeros((P, Q)), 0.0), (np.full((P, Q), 0.5), 0.5)):
-        matches = find(
+        matches = find_matches(
             cosine.astype(np.float32),
             jnp.ones(P),
             jnp.ones(Q),
@@ -153,7 +155,7 @@ def test_nothing_matches(kind):
 
 @pytest.mark.parametrize("kind, weight", [("threshold", 1), ("degree", 1 / 300), ("mutual", 1)])
 def test_all_equal_cells(kind, weight):
-    matches = find(
+    matches = find_matches(
         np.ones((P, Q), np.float32),
         jnp.ones(P),
         jnp.ones(Q),
@@ -172,7 +174,7 @@ def test_all_equal_cells(kind, weight):
 def test_one_cell(kind):
     one = jnp.ones(1)
     grid = jnp.array([1, 1])
-    matches = find(one[:, None], one, one, grid, grid, kind=kind, threshold=0.6, slots=4)
+    matches = find_matches(one[:, None], one, one, grid, grid, kind=kind, threshold=0.6, slots=4)
     assert listed_matches(matches) == [((0, 0), (0, 0), 1.0)]
 
 
@@ -181,7 +183,7 @@ def test_a_degree_weight_divides_by_the_matches_of_both_cells():
     cosine = np.zeros((P, Q), np.float32)
     cosine[3, :15] = 1
     cosine[np.arange(15), np.arange(15)] = 1
-    matches = find(
+    matches = find_matches(
         cosine,
         jnp.ones(P),
         jnp.ones(Q),
@@ -200,10 +202,10 @@ def test_a_degree_weight_divides_by_the_matches_of_both_cells():
 def test_mutual_is_symmetric(rng):
     cosine, target_saliency, source_saliency = random_case(rng)
     options = {"kind": "mutual", "threshold": 0.2, "slots": 4}
-    there = find(
+    there = find_matches(
         cosine, target_saliency, source_saliency, jnp.array(TARGET), jnp.array(SOURCE), **options
     )
-    back = find(
+    back = find_matches(
         cosine.T,
         source_saliency,
         target_saliency,
@@ -224,7 +226,7 @@ def test_vmap_of_pairs_is_the_loop(rng, kind):
     batch = [jnp.stack(part) for part in zip(*cases, strict=True)]
     batched = jax.vmap(functools.partial(find_matches, **options))(*batch, targets, sources)
     for index, case in enumerate(cases):
-        one = find(*case, targets[index], sources[index], **options)
+        one = find_matches(*case, targets[index], sources[index], **options)
         for name in one._fields:
             np.testing.assert_array_equal(getattr(batched, name)[index], getattr(one, name))
 
@@ -268,7 +270,7 @@ def test_saliency_is_the_loop(rng, grid):
     features = rng.normal(size=(24, 6)) + 0.5
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     features[grid[0] * grid[1] :] = 0
-    result = salient(jnp.asarray(features, jnp.float32), jnp.array(grid))
+    result = saliency(jnp.asarray(features, jnp.float32), jnp.array(grid))
     np.testing.assert_allclose(result, loop_saliency(features, grid), atol=1e-5)
 
 
@@ -278,7 +280,7 @@ def test_saliency_of_an_object_on_a_plain_ground():
     # One of its cells is on the rim of the map, but not in a corner.
     thing = [9 * 3 + 4, 9 * 3 + 5, 9 * 6 + 4]
     features[thing] = [0, 1, 0]
-    result = np.asarray(salient(jnp.asarray(features), jnp.array([7, 9])))
+    result = np.asarray(saliency(jnp.asarray(features), jnp.array([7, 9])))
     assert result[thing].tolist() == [1, 1, 1]
     assert not np.delete(result[:63], thing).any()
 
@@ -289,4 +291,4 @@ def test_vmap_of_saliency_is_the_loop(rng):
     for one, feature, grid in zip(
         jax.vmap(saliency)(features, grids), features, grids, strict=True
     ):
-        np.testing.assert_allclose(one, salient(feature, grid), atol=1e-6)
+        np.testing.assert_allclose(one, saliency(feature, grid), atol=1e-6)

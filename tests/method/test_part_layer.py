@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.part_layer import (
     BACKGROUNDS,
@@ -13,6 +14,8 @@ from partdisc.method.part_layer import (
     part_centres,
     part_probabilities,
 )
+
+part_centres, part_probabilities = jitted(part_centres, part_probabilities)
 
 
 def unit(rng, *shape) -> np.ndarray:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.part_templates import (
     log_map_likelihood,
@@ -14,6 +15,10 @@ from partdisc.method.part_templates import (
     part_templates,
     template_loss,
     template_peaks,
+)
+
+log_map_likelihood, mutual_information, part_templates, template_loss, template_peaks = jitted(
+    log_map_likelihood, mutual_information, part_templates, template_loss, template_peaks
 )
 
 TAU, BETA = 2.0, 4.0

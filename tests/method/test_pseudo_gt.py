@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.pseudo_gt import (
     BACKGROUNDS,
@@ -16,6 +17,10 @@ from partdisc.method.pseudo_gt import (
     generate,
     otsu_threshold,
     printed_algorithm,
+)
+
+background_cells, deferred_acceptance, generate, otsu_threshold, printed_algorithm = jitted(
+    background_cells, deferred_acceptance, generate, otsu_threshold, printed_algorithm
 )
 
 # (cells, channels) of the random maps; a shape is one compilation.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.method.transforms import (
     FAMILIES,
@@ -16,6 +17,8 @@ from partdisc.method.transforms import (
     solve,
 )
 from partdisc.method.warp import transform_points
+
+is_plausible, least_squares, solve = jitted(is_plausible, least_squares, solve)
 
 SETS = 2000
 
@@ -223,7 +226,7 @@ def numeric_plausibility(transform, grid, change, stretch, rotation):
 @pytest.mark.parametrize("grid", [(14, 18), (18, 14), (1, 9), (1, 1)])
 @pytest.mark.parametrize("stretch, rotation", [(1e4, 180.0), (2.5, 180.0), (1e4, 30.0)])
 def test_plausibility_by_numeric_jacobians(rng, family, grid, stretch, rotation):
-    transforms = np.eye(3) + rng.normal(size=(500, 3, 3)) * [
+    transforms = np.eye(3) + rng.normal(size=(200, 3, 3)) * [
         [0.5, 0.5, 3],
         [0.5, 0.5, 3],
         [0.03, 0.03, 0],
@@ -244,8 +247,8 @@ def test_plausibility_by_numeric_jacobians(rng, family, grid, stretch, rotation)
         if margin > 1e-3:
             assert found == verdict, transform
             compared.append(verdict)
-    assert 10 < sum(compared) < len(compared) - 20
-    assert len(compared) > 400
+    assert 4 < sum(compared) < len(compared) - 8
+    assert len(compared) > 160
 
 
 @pytest.mark.parametrize(
@@ -344,11 +347,11 @@ def direct_linear_fit(source, target, weight):
 
 @pytest.mark.parametrize("matches, noise", [(5, 0.1), (12, 0.5), (200, 1.0)])
 def test_least_squares_homography_is_the_normalised_direct_linear_transform(rng, matches, noise):
-    planted = mild_homographies(rng, 700)
-    source = rng.uniform(0, 18, (700, matches, 2))
+    planted = mild_homographies(rng, 210)
+    source = rng.uniform(0, 18, (210, matches, 2))
     target = np.array([mapped(h, s) for h, s in zip(planted, source, strict=True)])
     target += noise * rng.normal(size=target.shape)
-    weight = rng.uniform(0.2, 1, (700, matches))
+    weight = rng.uniform(0.2, 1, (210, matches))
     found, determined = jax.jit(jax.vmap(functools.partial(least_squares, family="homography")))(
         *(array.astype(np.float32) for array in (source, target, weight))
     )
@@ -362,7 +365,7 @@ def test_least_squares_homography_is_the_normalised_direct_linear_transform(rng,
                 mapped(found[index], CELLS), mapped(expected, CELLS), atol=0.05
             )
             compared += 1
-    assert compared > 500
+    assert compared > 150
 
 
 @pytest.mark.parametrize("matches", [4, 30])

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 from scipy.ndimage import map_coordinates
 
 from partdisc.method.cells import cell_positions
@@ -14,6 +15,10 @@ from partdisc.method.warp import (
     resize_weights,
     transform_points,
     warp_weights,
+)
+
+bilinear_weights, invert, resize_weights, transform_points, warp_weights = jitted(
+    bilinear_weights, invert, resize_weights, transform_points, warp_weights
 )
 
 CELLS = 70

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from partdisc.report import figures
-from partdisc.report.figures import charts, maps, pairs, sheet
+from partdisc.report.figures import Aligned, Page, charts, maps, pairs, sheet
 
 MARK = "random backbone weights"
 
@@ -192,17 +192,22 @@ def test_seen_knows_the_border_pixels_outer_edge():
 # Every figure, with an ordinary input.
 
 
+def aligned_pairs(targets, neighbours, here, there, fits, moves, page):
+    pairs = zip(targets, neighbours, here, there, fits, moves, strict=True)
+    figures.aligned_pairs([Aligned(*pair) for pair in pairs], page)
+
+
 def heat(path, rng, **more):
     images = [photo(40, 30, rng), photo(30, 50, rng)]
     values = [rng.random((3, 5, 4)), rng.random((3, 4, 6))]
     points = [rng.uniform(0, 29, (3, 2)) for _ in images]
     titles = ["nose", "left $_{$ wing", "a_very_long_landmark_name_without_any_blank"]
-    figures.heat_maps(images, values, titles, path, points=points, truth=points, **more)
+    figures.heat_maps(images, values, titles, Page(path, **more), points=points, truth=points)
 
 
 def gallery(path, rng, **more):
     patches = [[photo(20, 20, rng) for _ in range(count)] for count in (4, 0, 2)]
-    figures.part_gallery(patches, ["nose", "the $_{$ of the tail", "eye"], path, **more)
+    figures.part_gallery(patches, ["nose", "the $_{$ of the tail", "eye"], Page(path, **more))
 
 
 def parts(path, rng, **more):
@@ -210,13 +215,13 @@ def parts(path, rng, **more):
     points = [rng.uniform(0, 29, (2, 2)) for _ in images]
     scores = [rng.random(2) for _ in images]
     labels = ["_the outermost feather of the left wing or what is left of it", "$_{$" * 15]
-    figures.detections(images, points, scores, labels, path, **more)
+    figures.detections(images, points, scores, labels, Page(path, **more))
 
 
 def pools(path, rng, **more):
     images = [photo(40, 30, rng), photo(30, 50, rng)]
     neighbours = [[photo(30, 30, rng) for _ in range(count)] for count in (3, 1)]
-    figures.similar_pools(images, neighbours, [[0.1, 0.2, np.nan], [0.25]], path, **more)
+    figures.similar_pools(images, neighbours, [[0.1, 0.2, np.nan], [0.25]], Page(path, **more))
 
 
 def aligned(path, rng, **more):
@@ -224,24 +229,24 @@ def aligned(path, rng, **more):
     points = [rng.uniform(0, 29, (count, 2)) for count in (90, 5)]
     fits = [np.arange(len(p)) % 2 == 0 for p in points]
     moves = [np.eye(3), np.array([[1, 0, 5], [0, 1, 3], [0, 0, 1]])]
-    figures.aligned_pair(images, images[::-1], points, points, fits, moves, path, **more)
+    aligned_pairs(images, images[::-1], points, points, fits, moves, Page(path, **more))
 
 
 def pseudo(path, rng, **more):
     images = [photo(40, 30, rng), photo(30, 50, rng)]
     labels = [rng.integers(-1, 9, (5, 4)), rng.integers(-1, 9, (4, 6))]
-    figures.pseudo_ground_truth(images, labels, path, background=8, **more)
+    figures.pseudo_ground_truth(images, labels, Page(path, **more), background=8)
 
 
 def curves(path, rng, **more):
     records = [{"step": i, "loss": 3.0 - i / 9, "identity_share": 0.25} for i in range(20)]
     records += [{"step": 20, "loss": float("nan"), "inliers": 12}]
-    figures.training_curves(records, path, **more)
+    figures.training_curves(records, Page(path, **more))
 
 
 def scores(path, rng, **more):
     rows = [("clustering", {"mAP [%]": 44.0, "NME [%]": 9.65}), ("mean $_{$", {"NME [%]": 24.3})]
-    figures.scores_chart(rows, path, **more)
+    figures.scores_chart(rows, Page(path, **more))
 
 
 EVERY = [heat, gallery, parts, pools, aligned, pseudo, curves, scores]
@@ -299,8 +304,8 @@ def test_failed_write_leaves_the_old_figure(tmp_path, monkeypatch, rng):
 
 def test_figures_leave_pyplot_alone_and_import_matplotlib_late(tmp_path):
     code = (
-        "import sys, partdisc.report.figures as f; assert 'matplotlib' not in sys.modules;"
-        "f.scores_chart([('a', {'b': 1.0})], sys.argv[1]);"
+        "import pathlib, sys, partdisc.report.figures as f; assert 'matplotlib' not in sys.modules;"
+        "f.scores_chart([('a', {'b': 1.0})], f.Page(pathlib.Path(sys.argv[1])));"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.png")], check=True)
@@ -314,7 +319,12 @@ def test_heat_map_marks_lie_on_their_pixels(tmp_path, drawn, rng):
     points = np.array([[0.0, 29.0], [np.nan, 3.0], [12.25, 7.5]])
     truth = [[[1.0, 2.0], [3.0, 4.0]], [[50.0, 5.0], [np.nan, np.nan]], [[39.0, 0.0]]]
     figures.heat_maps(
-        [image], [np.ones((3, 5, 4))], "abc", tmp_path / "a.png", points=[points], truth=[truth]
+        [image],
+        [np.ones((3, 5, 4))],
+        "abc",
+        Page(tmp_path / "a.png"),
+        points=[points],
+        truth=[truth],
     )
     found = []
     for axes in drawn[0].axes[1:4]:
@@ -339,7 +349,9 @@ def test_marks_are_seen(tmp_path, rng):
     cyan = []
     for name, point in (("none", np.nan), ("one", 15.0)):
         path = tmp_path / f"{name}.png"
-        figures.heat_maps([image], [np.zeros((1, 5, 4))], "a", path, points=[[[point, point]]])
+        figures.heat_maps(
+            [image], [np.zeros((1, 5, 4))], "a", Page(path), points=[[[point, point]]]
+        )
         cyan.append((open_png(path) == (0, 229, 255)).all(axis=2).sum())
     # The one in the key is always there.
     assert cyan[1] >= 1.8 * cyan[0] > 0
@@ -349,7 +361,7 @@ def test_heat_is_transparent_at_zero_and_scaled_by_the_channel(tmp_path, drawn, 
     values = np.zeros((2, 2, 1, 2))
     values[:, :, 0, 1] = [[1.0, 0.0], [0.5, np.nan]]
     images = [photo(8, 8, rng)] * 2
-    figures.heat_maps(images, values, ["seen", "silent"], tmp_path / "a.png")
+    figures.heat_maps(images, values, ["seen", "silent"], Page(tmp_path / "a.png"))
     alphas = [axes.images[1].get_array()[..., 3] for axes in drawn[0].axes if len(axes.images) > 1]
     tops = [alpha[:, -1].max() for alpha in alphas]
     assert tops[0] == pytest.approx(0.75) and tops[2] == pytest.approx(0.65)
@@ -361,7 +373,7 @@ def test_detections_number_each_part_in_its_colour(tmp_path, drawn, rng):
     images = [photo(40, 30, rng)] * 2
     points = [[[5.0, 6.0], [np.nan, np.nan]], [[7.0, 8.0], [9.0, 10.0]]]
     score = [[1.0, np.nan], [0.5, 0.25]]
-    figures.detections(images, points, score, ["nose", "tail"], tmp_path / "a.png")
+    figures.detections(images, points, score, ["nose", "tail"], Page(tmp_path / "a.png"))
     first, second = drawn[0].axes[:2]
     assert [text.get_text() for text in first.texts] == ["1"]
     assert [text.get_text() for text in second.texts] == ["1", "2"]
@@ -377,8 +389,8 @@ def test_matches_join_the_same_places_of_both_images(tmp_path, drawn, rng):
     here = np.array([[4.0, 5.0], [9.0, 9.0], [np.nan, 1.0]])
     there = np.array([[0.0, 0.0], [19.0, 24.0], [2.0, 2.0]])
     fits = np.array([True, False, True])
-    figures.aligned_pair(
-        [target], [neighbour], [here], [there], [fits], [np.eye(3)], tmp_path / "a.png"
+    aligned_pairs(
+        [target], [neighbour], [here], [there], [fits], [np.eye(3)], Page(tmp_path / "a.png")
     )
     axes = drawn[0].axes[0]
     shown = axes.images[0].get_extent()
@@ -395,14 +407,14 @@ def test_matches_join_the_same_places_of_both_images(tmp_path, drawn, rng):
 def test_many_matches_are_thinned_and_said_so(tmp_path, drawn, rng):
     points = rng.uniform(0, 20, (500, 2))
     image = photo(21, 21, rng)
-    figures.aligned_pair(
+    aligned_pairs(
         [image],
         [image],
         [points],
         [points],
         [np.arange(500) < 450],
         [np.eye(3)],
-        tmp_path / "a.png",
+        Page(tmp_path / "a.png"),
     )
     assert len(drawn[0].axes[0].collections[1].get_segments()) == 60
     assert "450 of 500 matches fit (at most 60 of each drawn)" in said(drawn[0])
@@ -413,8 +425,8 @@ def test_mixed_after_a_true_transform_is_the_target(tmp_path, drawn, rng):
     neighbour = np.roll(target, (2, 3), axis=(0, 1))
     back = np.array([[1, 0, -2], [0, 1, -3], [0, 0, 1]])
     none = np.zeros((0, 2))
-    figures.aligned_pair(
-        [target], [neighbour], [none], [none], [np.zeros(0, bool)], [back], tmp_path / "a.png"
+    aligned_pairs(
+        [target], [neighbour], [none], [none], [np.zeros(0, bool)], [back], Page(tmp_path / "a.png")
     )
     warped, before, after = (axes.images[0].get_array() for axes in drawn[0].axes[1:4])
     np.testing.assert_array_equal(after[:18, :17], target[:18, :17])
@@ -430,8 +442,8 @@ def test_large_photos_are_shrunk_before_they_are_warped(tmp_path, drawn):
     neighbour = target[200:, 100:]
     back = np.array([[1, 0, 200], [0, 1, 100], [0, 0, 1]])
     none = np.zeros((0, 2))
-    figures.aligned_pair(
-        [target], [neighbour], [none], [none], [np.zeros(0, bool)], [back], tmp_path / "a.png"
+    aligned_pairs(
+        [target], [neighbour], [none], [none], [np.zeros(0, bool)], [back], Page(tmp_path / "a.png")
     )
     before, after = (axes.images[0].get_array().astype(float) for axes in drawn[0].axes[2:4])
     small = np.asarray(Image.fromarray(target).resize((480, 640), Image.Resampling.BOX), float)
@@ -442,7 +454,9 @@ def test_large_photos_are_shrunk_before_they_are_warped(tmp_path, drawn):
 
 def test_cells_have_their_channel_s_colour_and_number(tmp_path, drawn, rng):
     labels = np.array([[0, 3, -1], [8, 3, 0]])
-    figures.pseudo_ground_truth([photo(20, 30, rng)], [labels], tmp_path / "a.png", background=8)
+    figures.pseudo_ground_truth(
+        [photo(20, 30, rng)], [labels], Page(tmp_path / "a.png"), background=8
+    )
     axes = drawn[0].axes[1]
     cells = axes.images[1].get_array()
     np.testing.assert_allclose(cells[0, 1, :3], sheet.colour(3))
@@ -456,7 +470,7 @@ def test_cells_have_their_channel_s_colour_and_number(tmp_path, drawn, rng):
 
 def test_curves_are_in_the_units_of_their_titles(tmp_path, drawn):
     records = [{"step": 10 * i, "loss": 2.0 - i, "identity_share": 0.5} for i in (1, 0)]
-    figures.training_curves(records, tmp_path / "a.png")
+    figures.training_curves(records, Page(tmp_path / "a.png"))
     loss, share = drawn[0].axes
     assert "nats" in loss.get_title(loc="left") and "%" in share.get_title(loc="left")
     np.testing.assert_array_equal(loss.lines[0].get_xdata(), [0, 10])
@@ -466,7 +480,7 @@ def test_curves_are_in_the_units_of_their_titles(tmp_path, drawn):
 
 def test_bars_have_the_length_of_their_scores(tmp_path, drawn):
     rows = [("a", {"mAP": 44.0, "gain": -1.5}), ("b", {"mAP": math.nan}), ("c", {"gain": 0.25})]
-    figures.scores_chart(rows, tmp_path / "a.png")
+    figures.scores_chart(rows, Page(tmp_path / "a.png"))
     first, second = drawn[0].axes
     assert [bar.get_width() for bar in first.patches] == [44.0, 0.0, 0.0]
     assert [bar.get_width() for bar in second.patches] == [-1.5, 0.0, 0.25]
@@ -480,16 +494,18 @@ def test_bars_have_the_length_of_their_scores(tmp_path, drawn):
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda path: figures.heat_maps([], [], ["nose"], path, note=MARK),
-        lambda path: figures.part_gallery([], [], path, note=MARK),
-        lambda path: figures.detections([], [], [], ["nose"], path, note=MARK),
-        lambda path: figures.similar_pools([], [], [], path, note=MARK),
-        lambda path: figures.aligned_pair([], [], [], [], [], [], path, note=MARK),
-        lambda path: figures.pseudo_ground_truth([], [], path, background=3, note=MARK),
-        lambda path: figures.training_curves([], path, note=MARK),
-        lambda path: figures.training_curves([{"step": 1, "loss": math.nan}], path, note=MARK),
-        lambda path: figures.scores_chart([], path, note=MARK),
-        lambda path: figures.scores_chart([("a", {})], path, note=MARK),
+        lambda path: figures.heat_maps([], [], ["nose"], Page(path, note=MARK)),
+        lambda path: figures.part_gallery([], [], Page(path, note=MARK)),
+        lambda path: figures.detections([], [], [], ["nose"], Page(path, note=MARK)),
+        lambda path: figures.similar_pools([], [], [], Page(path, note=MARK)),
+        lambda path: aligned_pairs([], [], [], [], [], [], Page(path, note=MARK)),
+        lambda path: figures.pseudo_ground_truth([], [], Page(path, note=MARK), background=3),
+        lambda path: figures.training_curves([], Page(path, note=MARK)),
+        lambda path: figures.training_curves(
+            [{"step": 1, "loss": math.nan}], Page(path, note=MARK)
+        ),
+        lambda path: figures.scores_chart([], Page(path, note=MARK)),
+        lambda path: figures.scores_chart([("a", {})], Page(path, note=MARK)),
     ],
 )
 def test_nothing_to_show_is_said(draw, tmp_path, drawn):
@@ -503,16 +519,22 @@ def test_extreme_images_and_single_cells(shape, tmp_path, rng):
     image = photo(*shape, rng)
     none = np.zeros((0, 2))
     path = tmp_path / "a.png"
-    figures.heat_maps([image], [np.full((1, 1, 1), np.nan)], ["x"], path, points=[[[0, 0]]])
-    figures.heat_maps([image], [np.zeros((0, 1, 1))], [], path)
-    figures.pseudo_ground_truth([image], [np.array([[2]])], path, background=2)
-    figures.part_gallery([[image]], ["long name " * 20], path)
-    figures.part_gallery([[]], ["none"], path)
-    figures.detections([image], [[[0, 0]]], [[0.0]], ["W" * 80], path)
-    figures.detections([image], [none], [[]], [], path)
-    figures.similar_pools([image], [[]], [[]], path)
-    figures.aligned_pair(
-        [image], [photo(9, 9, rng)], [none], [none], [np.zeros(0, bool)], [np.zeros((3, 3))], path
+    figures.heat_maps([image], [np.full((1, 1, 1), np.nan)], ["x"], Page(path), points=[[[0, 0]]])
+    figures.heat_maps([image], [np.zeros((0, 1, 1))], [], Page(path))
+    figures.pseudo_ground_truth([image], [np.array([[2]])], Page(path), background=2)
+    figures.part_gallery([[image]], ["long name " * 20], Page(path))
+    figures.part_gallery([[]], ["none"], Page(path))
+    figures.detections([image], [[[0, 0]]], [[0.0]], ["W" * 80], Page(path))
+    figures.detections([image], [none], [[]], [], Page(path))
+    figures.similar_pools([image], [[]], [[]], Page(path))
+    aligned_pairs(
+        [image],
+        [photo(9, 9, rng)],
+        [none],
+        [none],
+        [np.zeros(0, bool)],
+        [np.zeros((3, 3))],
+        Page(path),
     )
     picture = open_png(path)
     assert max(picture.shape) < 3000
@@ -523,19 +545,19 @@ def test_jax_arrays_are_drawn_as_they_are(tmp_path, rng):
     points = jnp.ones((3, 2))
     path = tmp_path / "a.png"
     values, where = jnp.ones((2, 3, 2), jnp.bfloat16), jnp.ones((2, 2))
-    figures.heat_maps([image], [values], ["a", "b"], path, points=[where], truth=[where])
-    figures.detections([image], [where], [jnp.ones(2)], ["a", "b"], path)
-    figures.similar_pools([image], [[image]], jnp.ones((1, 1)), path)
+    figures.heat_maps([image], [values], ["a", "b"], Page(path), points=[where], truth=[where])
+    figures.detections([image], [where], [jnp.ones(2)], ["a", "b"], Page(path))
+    figures.similar_pools([image], [[image]], jnp.ones((1, 1)), Page(path))
     fits, moves = [jnp.ones(3, bool)], [jnp.eye(3)]
-    figures.aligned_pair([image], [image], [points], [points], fits, moves, path)
-    figures.pseudo_ground_truth([image], [jnp.zeros((2, 3), jnp.int32)], path, background=2)
-    figures.training_curves([{"step": jnp.int32(1), "loss": jnp.float32(2)}], path)
+    aligned_pairs([image], [image], [points], [points], fits, moves, Page(path))
+    figures.pseudo_ground_truth([image], [jnp.zeros((2, 3), jnp.int32)], Page(path), background=2)
+    figures.training_curves([{"step": jnp.int32(1), "loss": jnp.float32(2)}], Page(path))
     assert open_png(path).std() > 5
 
 
 def test_one_record_and_one_score(tmp_path, drawn):
-    figures.training_curves([{"step": 0, "loss": 1.0}], tmp_path / "a.png")
-    figures.scores_chart([("only", {"mAP": 0.0})], tmp_path / "b.png")
+    figures.training_curves([{"step": 0, "loss": 1.0}], Page(tmp_path / "a.png"))
+    figures.scores_chart([("only", {"mAP": 0.0})], Page(tmp_path / "b.png"))
     assert "only" in said(drawn[1]) and [t.get_text() for t in drawn[1].axes[0].texts] == ["0"]
 
 
@@ -544,13 +566,13 @@ def test_one_record_and_one_score(tmp_path, drawn):
 )
 def test_other_than_an_image_is_refused(image, tmp_path):
     with pytest.raises(ValueError, match=r"uint8 \[H, W, 3\], got"):
-        figures.part_gallery([[image]], ["a"], tmp_path / "a.png")
+        figures.part_gallery([[image]], ["a"], Page(tmp_path / "a.png"))
     assert not list(tmp_path.iterdir())
 
 
 def test_long_lists_stay_within_the_largest_page(tmp_path, rng):
     image = photo(10, 10, rng)
-    figures.part_gallery([[image]] * 90, [str(i) for i in range(90)], tmp_path / "a.png")
+    figures.part_gallery([[image]] * 90, [str(i) for i in range(90)], Page(tmp_path / "a.png"))
     assert max(open_png(tmp_path / "a.png").shape) < 16_000
 
 
@@ -559,6 +581,6 @@ def test_real_photos_are_drawn(real_data, tmp_path):
     images = [np.asarray(Image.open(path).convert("RGB")) for path in found]
     points = [np.array([[112.0, 70.0], [112.0, 107.0]])] * 2
     figures.detections(
-        images, points, [[1.0, 0.5]] * 2, ["left eye", "right eye"], tmp_path / "a.png"
+        images, points, [[1.0, 0.5]] * 2, ["left eye", "right eye"], Page(tmp_path / "a.png")
     )
     assert len(np.unique(open_png(tmp_path / "a.png").reshape(-1, 3), axis=0)) > 5000

@@ -281,6 +281,7 @@ def said(figure) -> str:
     return " ".join(text.get_text().replace("\n", " ") for text in texts)
 
 
+@pytest.mark.runs
 def test_a_labelled_run_is_drawn(labelled, drawn):
     written = report.write_report(*labelled)
     assert [path.stem for path in written] == PICTURES
@@ -305,6 +306,7 @@ def test_a_labelled_run_is_drawn(labelled, drawn):
     assert "Jensen-Shannon" in said(near)
 
 
+@pytest.mark.runs
 def test_peaks_lie_on_the_maxima_of_the_maps(labelled):
     run = labelled[2]
     inputs, features = run.inputs, run.features
@@ -323,6 +325,7 @@ def test_peaks_lie_on_the_maxima_of_the_maps(labelled):
         assert maps[n][k].max() <= scores[n, k] + 1e-6
 
 
+@pytest.mark.runs
 def test_maps_are_the_softmax_of_cosines(labelled):
     run = labelled[2]
     inputs, features, detector = run.inputs, run.features, run.detector
@@ -341,6 +344,7 @@ def test_maps_are_the_softmax_of_cosines(labelled):
     np.testing.assert_allclose(got[0][0], want, atol=2e-3)
 
 
+@pytest.mark.runs
 def test_without_landmarks_training_images_are_drawn(tmp_path, drawn, rng):
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -363,6 +367,7 @@ def test_without_landmarks_training_images_are_drawn(tmp_path, drawn, rng):
     assert "1 - cosine" in said(near) and "Jensen" not in said(near)
 
 
+@pytest.mark.runs
 def test_a_report_repeats_itself(labelled, monkeypatch):
     """The same run gives the same arrays to every figure, whatever JAX did in between."""
     calls = []

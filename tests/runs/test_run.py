@@ -243,10 +243,12 @@ def test_real_faces(real_data, real_weights, run, tmp_path):
         "--config.backbone.name=googlenet",
         "--config.backbone.layer=inception_4b",
         "--config.data.train_subset=200",
+        "--config.data.short_side=160",
         "--config.parts.count=128",
         "--config.train.steps=40",
         "--config.evaluation.alignment_images=40",
         timeout=900,
+        optimised=True,
     )
     assert ended.returncode == 0, ended.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
