@@ -1,10 +1,15 @@
 """The program as its user runs it: a run small enough for tests, and what to ask of one."""
 
+import contextlib
+import importlib.util
+import io
 import pathlib
+import subprocess
 
 import numpy as np
 from PIL import Image
 
+from partdisc.config import KEYS
 from partdisc.data import shapes
 
 # Nearly all of the time goes into compiling small programs once, and without LLVM's
@@ -39,6 +44,30 @@ FOLDER = [
     *SMALL[:3],
     *SMALL[5:],
 ]
+
+
+def run_here(*arguments):
+    """Do what run.py does, in this process: what was compiled before need not be again.
+
+    Returns what the ended process would be. Mistakes are raised.
+    """
+    from partdisc import experiment
+
+    given = dict(str(argument).removeprefix("--").split("=", 1) for argument in arguments)
+    file, _, argument = given.pop("config").partition(":")
+    spec = importlib.util.spec_from_file_location("config_file", ROOT / file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config(argument) if argument else module.get_config()
+    keys = {name[7:]: text for name, text in given.items() if name.startswith("config.")}
+    for name, text in keys.items():
+        kind = type(KEYS[name].default)
+        keys[name] = text == "True" if kind is bool else kind(text)
+    config.update_from_flattened_dict(keys)
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = experiment.run(config, given["workdir"], given.get("mode", "train"))
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def trained(workdir):

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from program import DEMO, FOLDER, one_line, photos, trained
+from program import DEMO, FOLDER, one_line, photos, run_here, trained
 
 
 def test_a_run_leaves_what_it_promises(whole):
@@ -49,6 +49,7 @@ def test_a_run_leaves_what_it_promises(whole):
 NMF = ["--config.clusters.kind=nmf", "--config.backbone.center=False", "--config.train.steps=0"]
 
 
+@pytest.mark.runs
 @pytest.mark.parametrize(
     "options",
     [
@@ -56,9 +57,9 @@ NMF = ["--config.clusters.kind=nmf", "--config.backbone.center=False", "--config
         [*NMF, "--config.parts.count=2"],
     ],
 )
-def test_other_kinds_of_clusters_go_the_same_way(run, tmp_path, options):
+def test_other_kinds_of_clusters_go_the_same_way(tmp_path, options):
     workdir = tmp_path / "run"
-    ended = run(*DEMO, *options, f"--workdir={workdir}")
+    ended = run_here(*DEMO, *options, f"--workdir={workdir}")
     assert ended.returncode == 0, ended.stderr
     results = json.loads((workdir / "results.json").read_text())
     assert f"--config.clusters.kind={results['clusters']}" == options[0]
@@ -71,14 +72,15 @@ def test_other_kinds_of_clusters_go_the_same_way(run, tmp_path, options):
     rows = [json.loads(row) for row in (workdir / "detections.jsonl").open()]
     assert rows and all(0 < row["score"] <= 1 for row in rows)
     assert (workdir / "report" / "heat_maps.png").exists()
-    again = run(*DEMO, *options, f"--workdir={workdir}", "--mode=evaluate")
+    again = run_here(*DEMO, *options, f"--workdir={workdir}", "--mode=evaluate")
     assert again.returncode == 0 and "clusters:" not in again.stderr, again.stderr
     assert json.loads((workdir / "results.json").read_text()) == results
 
 
-def test_factors_of_a_folder(run, tmp_path):
+@pytest.mark.runs
+def test_factors_of_a_folder(tmp_path):
     folder = photos(tmp_path / "photos", 4)
-    ended = run(
+    ended = run_here(
         f"--config=configs/folder.py:{folder}",
         *FOLDER,
         *NMF,
@@ -89,13 +91,13 @@ def test_factors_of_a_folder(run, tmp_path):
     assert "no landmarks" in ended.stdout
 
 
-def test_a_second_run_reuses_every_stage(run, whole):
+def test_a_second_run_reuses_every_stage(whole):
     workdir, _ = whole
     kept = ("features.npy", "clusters.npz", "pools.npz", "results.json")
     before = {name: (workdir / name).stat().st_mtime_ns for name in kept}
     params = trained(workdir)
     for mode in ("evaluate", "train"):
-        ended = run(*DEMO, f"--workdir={workdir}", f"--mode={mode}")
+        ended = run_here(*DEMO, f"--workdir={workdir}", f"--mode={mode}")
         assert ended.returncode == 0, ended.stderr
         assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
         assert "training:" not in ended.stderr
@@ -140,11 +142,11 @@ def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
     assert sorted(workdir.glob("checkpoints/*/*")) == before
 
 
-def test_another_seed_gives_another_layer_in_the_same_folder(run, whole, tmp_path):
+def test_another_seed_gives_another_layer_in_the_same_folder(whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole[0], workdir)
     before = trained(workdir)
-    ended = run(*DEMO, f"--workdir={workdir}", "--config.train.learning_rate=0.01")
+    ended = run_here(*DEMO, f"--workdir={workdir}", "--config.train.learning_rate=0.01")
     assert ended.returncode == 0, ended.stderr
     assert "features:" not in ended.stderr
     assert not np.array_equal(trained(workdir)["centres"], before["centres"])
@@ -204,10 +206,10 @@ def test_a_table_of_the_paper(run, tmp_path):
     one_line(run("--config=configs/tables.py:11", "--mode=table"), "config.table.number is 11")
 
 
-def test_further_figures_by_name(run, whole, tmp_path):
+def test_further_figures_by_name(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     names = ["keypoints", "equivariance", "fit_sizes", "cumulative", "backward"]
-    ended = run(
+    ended = run_here(
         *DEMO,
         "--mode=evaluate",
         f"--workdir={tmp_path / 'run'}",
@@ -235,14 +237,22 @@ def test_check_computes_nothing(run, tmp_path):
 
 def test_real_faces(real_data, real_weights, run, tmp_path):
     """A small real run: parts of faces, GoogLeNet's ImageNet weights."""
+    faces = tmp_path / "celeba"
+    faces.mkdir()
+    for name in ("img_align_celeba", "list_eval_partition.txt"):
+        (faces / name).symlink_to(real_data / "celeba" / name)
+    # 400 of the 1,000 faces with landmarks: half to fit, half to test.
+    name = "list_landmarks_align_celeba.txt"
+    rows = (real_data / "celeba" / name).read_text().splitlines()
+    (faces / name).write_text("\n".join(["400", *rows[1:402]]) + "\n")
     ended = run(
         "--config=configs/celeba.py:subset",
         f"--workdir={tmp_path / 'run'}",
         f"--config.backbone.weights={real_weights}",
-        f"--config.data.root={real_data / 'celeba'}",
+        f"--config.data.root={faces}",
         "--config.backbone.name=googlenet",
         "--config.backbone.layer=inception_4b",
-        "--config.data.train_subset=200",
+        "--config.data.train_subset=150",
         "--config.data.short_side=160",
         "--config.parts.count=128",
         "--config.train.steps=40",
@@ -253,9 +263,9 @@ def test_real_faces(real_data, real_weights, run, tmp_path):
     assert ended.returncode == 0, ended.stderr
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert not results["random_weights"] and "random" not in ended.stdout
-    assert (results["trained"]["n_fit"], results["trained"]["n_test"]) == (500, 500)
+    assert (results["trained"]["n_fit"], results["trained"]["n_test"]) == (200, 200)
     mean_shape = results["baselines"]["mean_shape"]["nme"]
-    assert mean_shape == pytest.approx(8.8, abs=0.05)
+    assert mean_shape == pytest.approx(8.8, abs=0.3)
     trained, start = results["trained"], results["clustering"]
     assert trained["nme_mean"] < start["nme_mean"] < mean_shape
     assert trained["map_l2_short_side"] > start["map_l2_short_side"] > 50
