@@ -24,6 +24,8 @@ jax.config.update("jax_debug_nans", True)
 
 def pytest_configure(config):
     """Share compiled programs among the workers, and with the next session."""
+    if not config.pluginmanager.has_plugin("cacheprovider"):
+        raise pytest.UsageError("compiled programs are kept by pytest's cacheprovider; leave it on")
     jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
