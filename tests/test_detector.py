@@ -5,12 +5,15 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kernels import jitted
 
 from partdisc.backbones import backbone
 from partdisc.data import images
 from partdisc.detector import Detector, Predictions
 from partdisc.method.detection import DetectSettings, detect
 from partdisc.method.part_layer import PartLayer, packed_probabilities
+
+detect, packed_probabilities = jitted(detect, packed_probabilities)
 
 PARTS, CHANNELS = 5, 8
 SETTINGS = DetectSettings(

@@ -7,8 +7,11 @@ import pytest
 import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels import jitted
 
 from partdisc.backbones.layers import conv, local_response_norm, max_pool
+
+conv, local_response_norm, max_pool = jitted(conv, local_response_norm, max_pool)
 
 
 @pytest.mark.parametrize("size,stride", [(1, 1), (3, 1), (5, 1), (7, 2)])

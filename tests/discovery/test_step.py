@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from kernels import jitted
 
 from partdisc import config as configuration
 from partdisc.discovery import supervision as teaching
@@ -15,6 +16,8 @@ from partdisc.discovery.step import State, initial_state, step_metrics, train_st
 from partdisc.discovery.supervision import Images
 from partdisc.method.part_templates import template_loss
 from partdisc.method.pseudo_gt import background_cells
+
+(step_metrics,) = jitted(step_metrics)
 
 PARTS, CHANNELS, CELLS, POOL, COUNT = 6, 12, 32, 3, 9
 KEY = jax.random.key(7)
@@ -308,7 +311,7 @@ def test_part_templates_train_on_the_targets_alone(planted, rng):
         maps = teaching.forward(settings, moved, batch)[:, 0, :, :PARTS]
         return template_loss(maps, batch.grids[:, 0], **options)
 
-    (loss, positive), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+    (loss, positive), gradient = jax.jit(jax.value_and_grad(loss_of, has_aux=True))(params)
     expected, _ = template_loss(
         jnp.asarray(probs[:, 0, :, :PARTS], jnp.float32), batch.grids[:, 0], **options
     )

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from kernels import jitted
 from scipy.spatial.distance import jensenshannon
 
 from partdisc.method.pools import (
@@ -15,6 +16,8 @@ from partdisc.method.pools import (
     peak_descriptor,
     spatial_descriptor,
 )
+
+peak_descriptor, spatial_descriptor = jitted(peak_descriptor, spatial_descriptor)
 
 
 def distributions(rng, *shape, sharpness: float = 4.0) -> np.ndarray:

@@ -12,13 +12,14 @@ from partdisc.method.warp import (
     FAR,
     bilinear_weights,
     invert,
+    mean_map,
     resize_weights,
     transform_points,
     warp_weights,
 )
 
-bilinear_weights, invert, resize_weights, transform_points, warp_weights = jitted(
-    bilinear_weights, invert, resize_weights, transform_points, warp_weights
+bilinear_weights, invert, mean_map, resize_weights, transform_points, warp_weights = jitted(
+    bilinear_weights, invert, mean_map, resize_weights, transform_points, warp_weights
 )
 
 CELLS = 70
@@ -233,7 +234,7 @@ def loop_resize(dense, size):
 @pytest.mark.parametrize("size", [1, 3, 7, 12])
 def test_resize_is_the_loop(rng, grid, size):
     dense, cells = packed(rng, grid)
-    weights = resize_weights(jnp.array(grid), CELLS, size)
+    weights = np.asarray(resize_weights(jnp.array(grid), CELLS, size))
     assert weights.shape == (size * size, CELLS)
     np.testing.assert_allclose(weights @ cells, loop_resize(dense, size), atol=1e-3)
     np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-5)
@@ -265,3 +266,35 @@ def test_vmap_of_resizes_is_the_loop():
     batched = jax.vmap(lambda grid: resize_weights(grid, CELLS, 4))(grids)
     for one, grid in zip(batched, grids, strict=True):
         np.testing.assert_allclose(one, resize_weights(grid, CELLS, 4), atol=1e-6)
+
+
+@pytest.mark.parametrize("include_own", [False, True])
+def test_mean_map_is_the_loop(rng, include_own):
+    """Cells that no neighbour covers, too, and those that some cover in part."""
+    cells, neighbours, channels = 6, 3, 4
+    own = rng.random((cells, channels)).astype(np.float32)
+    others = rng.random((neighbours, cells, channels)).astype(np.float32)
+    weights = rng.random((cells, neighbours, cells)).astype(np.float32)
+    weights[:, 1] *= rng.random((cells, 1)) < 0.5
+    weights[2] = 0.0
+    total, covered = np.zeros((cells, channels)), np.zeros(cells)
+    for p in range(cells):
+        if include_own:
+            total[p] += own[p]
+            covered[p] += 1
+        for j, q in np.ndindex(neighbours, cells):
+            total[p] += weights[p, j, q] * others[j, q]
+            covered[p] += weights[p, j, q]
+    mean, coverage = mean_map(own, others, weights, include_own)
+    np.testing.assert_allclose(coverage, covered, rtol=1e-5)
+    expected = np.divide(total, covered[:, None], out=np.zeros_like(total), where=total > 0)
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
+
+
+def test_mean_map_of_no_neighbours():
+    own = np.full((2, 3), 0.25, np.float32)
+    nobody, nothing = np.zeros((0, 2, 3), np.float32), np.zeros((2, 0, 2), np.float32)
+    for include_own in (False, True):
+        mean, coverage = mean_map(own, nobody, nothing, include_own)
+        np.testing.assert_array_equal(mean, own * include_own)
+        np.testing.assert_array_equal(coverage, np.full(2, float(include_own)))
