@@ -9,7 +9,8 @@ import numpy as np
 
 from partdisc.backbones import Backbone, Weights
 from partdisc.data import images
-from partdisc.method.detection import DetectSettings, cells_to_pixels, detect
+from partdisc.method.cells import cells_to_pixels
+from partdisc.method.detection import DetectSettings, detect
 from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
 
 # Images of one pass of the part layer.

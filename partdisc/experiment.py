@@ -12,13 +12,12 @@ from partdisc.discovery.clusters import clusters_stage
 from partdisc.discovery.features import features_stage
 from partdisc.discovery.inputs import open_inputs, prepared_data
 from partdisc.discovery.loop import train
-from partdisc.discovery.pools import pools_stage
+from partdisc.discovery.pools import PoolSettings, pools_stage
 from partdisc.discovery.run import Run
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.supervision import device_images
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
-from partdisc.method.pools import PoolSettings
 from partdisc.progress import say
 from partdisc.report import write_report
 from partdisc.report.diagnosis import check_labelled, diagnose

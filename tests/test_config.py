@@ -14,7 +14,7 @@ from partdisc.backbones import googlenet, network, vgg16
 from partdisc.config import KEYS, base_config, flatten
 from partdisc.config_page import page
 from partdisc.data import celeba, vehicle_part
-from partdisc.discovery import step
+from partdisc.discovery import pools, step
 from partdisc.errors import ConfigError
 from partdisc.evaluation import agreement, precision, protocols
 from partdisc.method import (
@@ -23,7 +23,6 @@ from partdisc.method import (
     matching,
     optimizer,
     part_layer,
-    pools,
     pseudo_gt,
     transforms,
 )

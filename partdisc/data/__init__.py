@@ -2,7 +2,7 @@
 
 `open_dataset` reads the official files of a set into a `record.Listing`
 (readers), prepares it once with tensorflow-datasets (builder, preparation) and
-gives a `Dataset`.
+gives a `Dataset`. Images that cannot be used are skipped and reported (bad_images).
 """
 
 import hashlib
@@ -14,13 +14,14 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
+from partdisc.data.bad_images import BadImage, check_few
 from partdisc.data.dataset import Dataset, crop_boxes
 from partdisc.data.preparation import Progress, Table, load_table, prepare
 from partdisc.data.readers import names, origin, read
-from partdisc.data.record import Problem, mirrored
+from partdisc.data.record import mirrored
 from partdisc.data.settings import DataSettings
 
-__all__ = ["DataSettings", "Dataset", "Problem", "names", "open_dataset", "origin", "read"]
+__all__ = ["DataSettings", "Dataset", "BadImage", "names", "open_dataset", "origin", "read"]
 
 # Changes when what is written to the cache does.
 _FORMAT = 3
@@ -46,7 +47,7 @@ def open_dataset(
     """
     listing = read(wanted, seed)
     listed = len(listing.records) + len(listing.problems)
-    _check_problems(listing.problems, listed, wanted.max_bad_fraction)
+    check_few(listing.problems, listed, wanted.max_bad_fraction)
     records = _subset(listing.records, wanted.train_subset, seed)
     if wanted.flip:
         records = [*records, *(mirrored(one) for one in records if "train" in one.splits)]
@@ -56,22 +57,9 @@ def open_dataset(
     if not where.exists():
         _prepare_once(records, listing, where, progress, wanted.name)
     table = load_table(where)
-    bad = [Problem(*problem) for problem in table.problems.tolist()]
-    _check_problems(bad, len(records), wanted.max_bad_fraction)
+    bad = [BadImage(*problem) for problem in table.problems.tolist()]
+    check_few(bad, len(records), wanted.max_bad_fraction)
     return _dataset(wanted, listing, table, bad, prepared, where)
-
-
-def _check_problems(problems: list[Problem], total: int, max_bad_fraction: float) -> None:
-    if not total:
-        raise errors.DataError("the lists of the data set name no image to use")
-    if len(problems) < total and len(problems) <= max_bad_fraction * total:
-        return
-    first = "; ".join(f"{name}: {reason}" for name, reason in problems[:3])
-    raise errors.DataError(
-        f"{len(problems)} of {total} images cannot be used "
-        f"(data.max_bad_fraction is {max_bad_fraction}): {first}"
-        f"{'; ...' if len(problems) > 3 else ''}"
-    )
 
 
 def _subset(records: list[record.Record], count: int, seed: int) -> list[record.Record]:
@@ -125,7 +113,7 @@ def _dataset(
     wanted: DataSettings,
     listing: record.Listing,
     table: Table,
-    bad: list[Problem],
+    bad: list[BadImage],
     prepared: str,
     where: pathlib.Path,
 ) -> Dataset:

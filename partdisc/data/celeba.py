@@ -26,6 +26,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import images, record
+from partdisc.data.bad_images import BadImage
 
 NAMES = ("left eye", "right eye", "nose", "left mouth", "right mouth")
 EYES = (0, 1)
@@ -80,11 +81,9 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
 
     listed = sorted(partition.keys() | points.keys())
     missing = partition_path.name
-    problems = [record.Problem(name, "no such file") for name in listed if name not in files]
+    problems = [BadImage(name, "no such file") for name in listed if name not in files]
     problems += [
-        record.Problem(name, f"{record.UNLISTED}{missing}")
-        for name in files
-        if name not in partition
+        BadImage(name, f"{record.UNLISTED}{missing}") for name in files if name not in partition
     ]
     present = [name for name in listed if name in files and name in partition]
     if splits == "subset":

@@ -17,6 +17,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
+from partdisc.data.bad_images import BadImage
 from partdisc.data.coco_file import CocoFile, Object
 
 
@@ -55,7 +56,7 @@ def read(
     found = [file.objects(names, category, split) for file in files]
     parts, notes = _used_parts(files, found, names)
     records: list[record.Record] = []
-    problems: list[record.Problem] = []
+    problems: list[BadImage] = []
     for file, objects, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
         sound, bad = _records(root, file, objects, splits, parts, cropped)
         records += sound
@@ -146,20 +147,20 @@ def _records(
     splits: tuple[str, ...],
     parts: _Parts,
     cropped: bool,
-) -> tuple[list[record.Record], list[record.Problem]]:
+) -> tuple[list[record.Record], list[BadImage]]:
     """Return the records and the problems of what one file lists."""
     records: list[record.Record] = []
-    problems: list[record.Problem] = []
+    problems: list[BadImage] = []
     stats = record.find_files(root / file.folder)
     for image, one in file.images.items():
         name = posixpath.normpath(one["file_name"].replace("\\", "/"))
         key = (file.folder / name).as_posix()
         objects = found[image]
         if name not in stats:
-            problems.append(record.Problem(key, f"in {file.path.name}, but no such file"))
+            problems.append(BadImage(key, f"in {file.path.name}, but no such file"))
         elif len(objects) > 1 and not cropped:
             problems.append(
-                record.Problem(
+                BadImage(
                     key,
                     f"shows {len(objects)} objects; data.crop_margin of 0 or more crops to each",
                 )

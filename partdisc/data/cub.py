@@ -18,6 +18,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
+from partdisc.data.bad_images import BadImage
 
 
 def read(root: pathlib.Path, species: str = "") -> record.Listing:
@@ -54,9 +55,9 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
             continue
         absent = [name for name, table in known.items() if one not in table]
         if key not in files:
-            problems.append(record.Problem(key, "no such file"))
+            problems.append(BadImage(key, "no such file"))
         elif absent:
-            problems.append(record.Problem(key, f"its id {one} is not in {absent[0]}"))
+            problems.append(BadImage(key, f"its id {one} is not in {absent[0]}"))
         else:
             splits = ("train", "fit") if split[one] == "1" else ("test",)
             records.append(
@@ -64,9 +65,7 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
             )
     listed = {key for _, key in names}
     problems += [
-        record.Problem(key, f"{record.UNLISTED}{names_path.name}")
-        for key in files
-        if key not in listed
+        BadImage(key, f"{record.UNLISTED}{names_path.name}") for key in files if key not in listed
     ]
     sources = (names_path, split_path, boxes_path, parts_path, points_path)
     return record.Listing(records, problems, tuple(parts.values()), None, sources)

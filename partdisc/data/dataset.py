@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from partdisc.data import images, record
+from partdisc.data import images
+from partdisc.data.bad_images import BadImage
 
 if TYPE_CHECKING:
     from partdisc.data import builder
@@ -46,7 +47,7 @@ class Dataset:
     landmark_names: tuple[str, ...]
     splits: dict[str, np.ndarray]
     eyes: tuple[int, int] | None
-    problems: list[record.Problem]
+    problems: list[BadImage]
     fingerprint: str
     notes: tuple[str, ...]
     sources: tuple[pathlib.Path, ...]

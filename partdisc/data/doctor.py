@@ -8,6 +8,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import images, readers, record
+from partdisc.data.bad_images import BadImage
 from partdisc.data.preparation import check_usable
 from partdisc.data.settings import DataSettings
 
@@ -86,7 +87,7 @@ def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None
         try:
             seen.append(_look(one, listing.instances))
         except (OSError, errors.DataError) as error:
-            broken.append(record.Problem(one.key, getattr(error, "strerror", None) or str(error)))
+            broken.append(BadImage(one.key, getattr(error, "strerror", None) or str(error)))
     listed, extra = [], []
     for one in listing.problems:
         (extra if one.reason.startswith(record.UNLISTED) else listed).append(one)
@@ -138,7 +139,7 @@ def _counts(wanted: DataSettings, listing: record.Listing) -> list[Finding]:
     return findings
 
 
-def _bad(what: str, problems: list[record.Problem], sound: int, wanted: DataSettings) -> Finding:
+def _bad(what: str, problems: list[BadImage], sound: int, wanted: DataSettings) -> Finding:
     if not problems:
         return Finding("ok", what, "none")
     share = len(problems) / (len(problems) + sound)

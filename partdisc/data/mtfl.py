@@ -13,6 +13,7 @@ import pathlib
 import numpy as np
 
 from partdisc.data import record
+from partdisc.data.bad_images import BadImage
 from partdisc.data.celeba import EYES, NAMES
 
 _COLUMNS = 1 + 2 * len(NAMES) + 4
@@ -45,7 +46,7 @@ def read(root: pathlib.Path) -> record.Listing:
                     record.file_record(root, key, files[key], splits, marks, face_box(marks))
                 )
             else:
-                problems.append(record.Problem(key, f"in {path.name}, but no such file"))
+                problems.append(BadImage(key, f"in {path.name}, but no such file"))
     notes = ["boxes of faces are made of their five points, to score detections by"]
     others = sum(key.lower().endswith(record.ENDINGS) for key in files) - len(records)
     notes += [f"{others} images are in neither list"] * bool(others)

@@ -8,6 +8,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import images, record
+from partdisc.data.bad_images import BadImage
 
 # An image longer than this, over its short side, is a strip and shows no object.
 MAX_ASPECT = 20
@@ -56,7 +57,7 @@ def prepare(
     from partdisc.data import builder
 
     rows: list[tuple] = []
-    problems: list[record.Problem] = []
+    problems: list[BadImage] = []
     shown = progress(records, len(records), label) if progress else records
     builder.write(folder, _examples(shown, rows, marks, problems), marks)
     keys, sizes, instances, boxes, members = zip(*rows, strict=True) if rows else ((),) * 5
@@ -81,7 +82,7 @@ def _examples(
     records: Iterable[record.Record],
     rows: list[tuple],
     marks: tuple[int, int],
-    problems: list[record.Problem],
+    problems: list[BadImage],
 ) -> Iterator[dict]:
     for one in records:
         try:
@@ -89,10 +90,10 @@ def _examples(
             size = images.decode(sample.data).shape[:2]
             check_usable(size, sample.box)
         except OSError as error:
-            problems.append(record.Problem(one.key, error.strerror or str(error)))
+            problems.append(BadImage(one.key, error.strerror or str(error)))
             continue
         except errors.DataError as error:
-            problems.append(record.Problem(one.key, str(error)))
+            problems.append(BadImage(one.key, str(error)))
             continue
         members = [split in one.splits for split in record.SPLITS]
         points = sample.points.reshape(*marks, 2).astype(np.float32)

@@ -12,6 +12,7 @@ from PIL import Image
 
 from partdisc import errors
 from partdisc.data import images
+from partdisc.data.bad_images import BadImage
 
 SPLITS = ("train", "fit", "test")
 
@@ -21,13 +22,6 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
 # How the reason of a problem begins where a file is in no list.
 UNLISTED = "not in "
-
-
-class Problem(NamedTuple):
-    """One image that cannot be used, and why."""
-
-    name: str
-    reason: str
 
 
 class Sample(NamedTuple):
@@ -76,7 +70,7 @@ class Listing(NamedTuple):
     """
 
     records: Sequence[Record]
-    problems: list[Problem]
+    problems: list[BadImage]
     landmark_names: tuple[str, ...] = ()
     eyes: tuple[int, int] | None = None
     sources: tuple[pathlib.Path, ...] = ()

@@ -18,6 +18,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
+from partdisc.data.bad_images import BadImage
 
 CATEGORIES = ("aeroplane", "bicycle", "bus", "car", "motorbike", "train")
 _ROW = 9
@@ -47,7 +48,7 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
     parts = _find(root, f"{category}_imagenet/transfered")
     files = record.find_files(folder)
     found: list[tuple] = []
-    problems: list[record.Problem] = []
+    problems: list[BadImage] = []
     sources = tuple(lists / f"{one}_list" / f"{category}_{one}.txt" for one in ("train", "test"))
     count = most = 0
     for path, splits in zip(sources, (("train", "fit"), ("test",)), strict=True):
@@ -56,7 +57,7 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
             key = f"{name}#{number}"
             file = f"{name}.JPEG"
             if file not in files:
-                problems.append(record.Problem(key, f"in {path.name}, but {file} is absent"))
+                problems.append(BadImage(key, f"in {path.name}, but {file} is absent"))
                 continue
             try:
                 if not number.isdecimal() or int(number) < 1:
@@ -66,7 +67,7 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
                 box = _object_box(boxes / f"{name}.mat", number)
                 points = _part_points(parts / f"{name}.mat", number)
             except errors.DataError as error:
-                problems.append(record.Problem(key, str(error)))
+                problems.append(BadImage(key, str(error)))
                 continue
             if count and len(points) != count:
                 raise errors.DataError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
 from partdisc.config import split_names
-from partdisc.data import Dataset, DataSettings, images, open_dataset
+from partdisc.data import Dataset, DataSettings, bad_images, images, open_dataset
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluation import PROTOCOLS
 from partdisc.progress import say, track
@@ -126,14 +126,8 @@ def _check_protocols(config: Any, dataset: Dataset) -> None:
 def _describe(dataset: Dataset) -> None:
     counts = ", ".join(f"{len(index)} {name}" for name, index in dataset.splits.items())
     say(f"data: {dataset.name}, {len(dataset)} images ({counts})")
-    for note in dataset.notes:
+    for note in (*dataset.notes, *bad_images.report(dataset.problems)):
         say(f"  {note}")
-    for problem in dataset.problems[:10]:
-        say(f"  skipped {problem.name}: {problem.reason}")
-    if len(dataset.problems) > 10:
-        say(f"  and {len(dataset.problems) - 10} more, listed in data.json")
-    if dataset.problems:
-        say(f"  {len(dataset.problems)} images skipped in all")
 
 
 def _check_splits(config: Any, dataset: Dataset) -> None:

@@ -12,12 +12,11 @@ import numpy as np
 from partdisc.discovery.checkpoints import Checkpoints
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.log import Log, collapse
-from partdisc.discovery.pools import Pools, find_pools
+from partdisc.discovery.pools import Pools, PoolSettings, find_pools
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import State, initial_state, train_step
 from partdisc.discovery.supervision import Images, StepSettings
 from partdisc.errors import WorkdirError
-from partdisc.method.pools import PoolSettings
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest
 

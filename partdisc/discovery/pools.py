@@ -1,4 +1,4 @@
-"""Find the pool of similar images of every training image (section 3.2.1)."""
+"""Choose the pool of similar images of every training image (section 3.2.1)."""
 
 import functools
 from typing import Any, NamedTuple
@@ -9,25 +9,45 @@ import numpy as np
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.supervision import CHUNK, Images, StepSettings
-from partdisc.method import pools
+from partdisc.method import similarity
 from partdisc.method.part_layer import Layer, packed_probabilities
-from partdisc.method.pools import PoolSettings
 from partdisc.progress import Progress
 from partdisc.workdir import Workdir, digest
 
+SIMILARITIES = ("spatial_js", "position_free")
 
-@functools.partial(jax.jit, static_argnames=("layer", "similarity", "grid_size"))
+
+class PoolSettings(NamedTuple):
+    """How pools are chosen.
+
+    Attributes:
+      similarity: one of `SIMILARITIES`.
+      size: J.
+      candidates: of the most similar images so many are aligned, and the best aligned ones
+        taken; 0 takes the most similar ones.
+      grid: cells a side of the resized map, of `spatial_js`.
+      refresh_epochs: epochs after which pools are chosen anew; 0 keeps those of the start.
+    """
+
+    similarity: str
+    size: int
+    candidates: int
+    grid: int
+    refresh_epochs: int
+
+
+@functools.partial(jax.jit, static_argnames=("layer", "kind", "grid_size"))
 def _descriptors(
-    params: Any, images: Images, *, layer: Layer, similarity: str, grid_size: int
+    params: Any, images: Images, *, layer: Layer, kind: str, grid_size: int
 ) -> jax.Array:
     """Describe each of N images by what its maps hold."""
 
     def one(image):
         packed, grid = image
         probs = packed_probabilities(layer, params, packed, grid, images.offset)
-        if similarity == "spatial_js":
-            return pools.spatial_descriptor(probs, grid, size=grid_size)
-        return pools.peak_descriptor(probs)
+        if kind == "spatial_js":
+            return similarity.spatial_descriptor(probs, grid, size=grid_size)
+        return similarity.peak_descriptor(probs)
 
     return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
 
@@ -44,6 +64,37 @@ class Pools(NamedTuple):
     members: np.ndarray
     distances: np.ndarray
     key: str
+
+
+def nearest(distance: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Take the pool of every image: its `size` nearest others.
+
+    Args:
+      distance: [N, N], smaller is more similar (the paper's ArgTopK means the nearest).
+      size: J, less than N.
+
+    Returns:
+      int32 [N, J] image indices, nearest first (ties: lower index), and their distances
+      float32 [N, J].
+    """
+    others = distance.astype(np.float32, copy=True)
+    np.fill_diagonal(others, np.inf)
+    order = np.argsort(others, axis=1, kind="stable")[:, :size]
+    return order.astype(np.int32), np.take_along_axis(others, order, axis=1)
+
+
+def best_aligned(support: np.ndarray, size: int) -> np.ndarray:
+    """Take of each image's candidates those that align best.
+
+    Args:
+      support: [N, candidates], of their alignment; NaN counts as worst.
+      size: J, at most as many as the candidates.
+
+    Returns:
+      int [N, J] columns of `support`, best first; of ties the earlier, more similar one.
+    """
+    worst_last = np.where(np.isnan(support), np.inf, -support)
+    return np.argsort(worst_last, axis=1, kind="stable")[:, :size]
 
 
 def find_pools(
@@ -76,26 +127,26 @@ def find_pools(
             params,
             images,
             layer=settings.layer,
-            similarity=pooling.similarity,
+            kind=pooling.similarity,
             grid_size=pooling.grid,
         )
     )
     if pooling.similarity == "position_free":
         distance = 1.0 - descriptors @ descriptors.T
     else:
-        blocks = pools.block_count(len(descriptors))
+        blocks = similarity.block_count(len(descriptors))
         with Progress(label, total=blocks, unit="blocks") as progress:
-            distance = pools.js_divergence(descriptors, progress.advance)
+            distance = similarity.js_divergence(descriptors, progress.advance)
     if pooling.candidates == 0:
-        return pools.nearest(distance, pooling.size)
-    members, distances = pools.nearest(distance, min(pooling.candidates, len(distance) - 1))
+        return nearest(distance, pooling.size)
+    members, distances = nearest(distance, min(pooling.candidates, len(distance) - 1))
     aligned = align_pools(
         aligner_of(settings, params, images, seed=seed),
         np.arange(len(members)),
         members,
         label=f"{label}, aligned",
     )
-    best = pools.best_aligned(aligned.support, pooling.size)
+    best = best_aligned(aligned.support, pooling.size)
     return tuple(np.take_along_axis(array, best, axis=1) for array in (members, distances))
 
 

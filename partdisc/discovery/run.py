@@ -6,9 +6,8 @@ from partdisc.detector import Detector
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.features import Features
 from partdisc.discovery.inputs import Inputs
-from partdisc.discovery.pools import Pools
+from partdisc.discovery.pools import Pools, PoolSettings
 from partdisc.discovery.supervision import Images, StepSettings
-from partdisc.method.pools import PoolSettings
 
 
 class Run(NamedTuple):

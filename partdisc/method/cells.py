@@ -1,7 +1,8 @@
-"""Packed cells: where each cell of a feature map sits, and which cells are real."""
+"""Packed cells: where each sits on its map, which pixel that is, and which cells are real."""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def cell_positions(grid: jax.Array, cells: int) -> jax.Array:
@@ -17,6 +18,19 @@ def cell_positions(grid: jax.Array, cells: int) -> jax.Array:
     index = jnp.arange(cells, dtype=grid.dtype)
     columns = jnp.maximum(grid[1], 1)
     return jnp.stack([index // columns, index % columns], axis=-1).astype(jnp.float32)
+
+
+def cells_to_pixels(points: np.ndarray, stride: float, origin: float) -> np.ndarray:
+    """Return the pixels of the network's input at which points [..., 2] in cells lie.
+
+    `data.images.to_original` takes them on to the photo.
+
+    Args:
+      points: (y, x), in cells.
+      stride: pixels from one cell to the next.
+      origin: pixel of the first cell's centre.
+    """
+    return stride * points + origin
 
 
 def cell_validity(grid: jax.Array, cells: int) -> jax.Array:

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from partdisc.method.cells import cell_positions, cell_validity
 
@@ -118,8 +117,3 @@ def detect(
     start = jnp.where(is_peak, maps, -jnp.inf)
     _, (points, scores) = jax.lax.scan(take, start, None, length=per_part)
     return Detections(jnp.swapaxes(points, 0, 1), scores.T)
-
-
-def cells_to_pixels(points: np.ndarray, stride: float, origin: float) -> np.ndarray:
-    """Map cells to pixels of the working image, where the first cell's centre is `origin`."""
-    return stride * points + origin

@@ -11,7 +11,7 @@ from partdisc.detector import Detector
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.supervision import Images, StepSettings, forward, gather, supervise
 from partdisc.method.alignment import squared_residuals
-from partdisc.method.detection import cells_to_pixels
+from partdisc.method.cells import cells_to_pixels
 from partdisc.report.figures import Aligned
 from partdisc.report.parts import unpacked, working_image
 

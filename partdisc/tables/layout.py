@@ -7,7 +7,7 @@ from typing import Any
 
 from partdisc.scoring.results_table import described
 from partdisc.tables import formats
-from partdisc.tables.cells import (
+from partdisc.tables.entries import (
     Column,
     cell_text,
     columns_of,

@@ -8,6 +8,7 @@ import pytest
 from data_files import options, save
 
 from partdisc.data import doctor, readers, record
+from partdisc.data.bad_images import BadImage
 
 NAN = np.nan
 
@@ -125,7 +126,7 @@ def test_objects_of_one_image_are_no_duplicates(findings, tmp_path, monkeypatch)
 
 
 def test_bad_files_are_named_and_graded_by_their_share(findings):
-    problems = [record.Problem("gone.png", "no such file")]
+    problems = [BadImage("gone.png", "no such file")]
     found, worst = findings(SOUND, problems, max_bad_fraction=0.3, name="folder")
     assert worst == "warning"
     assert found["listed, but unusable or absent"].found == "1, such as gone.png: no such file"

@@ -9,10 +9,9 @@ from partdisc.detector import Detector
 from partdisc.discovery import pools
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
-from partdisc.discovery.pools import find_pools
+from partdisc.discovery.pools import PoolSettings, best_aligned, find_pools, nearest
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.supervision import Images
-from partdisc.method.pools import PoolSettings, best_aligned
 from partdisc.workdir import Workdir
 
 SIDE, WIDE, CHANNELS, PARTS = 9, 11, 12, 24
@@ -133,6 +132,45 @@ def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
             settings = step_settings(config)
             pools.pools_stage(config, workdir, start, settings, images)
             assert bool(made) == fresh, (candidates, radius)
+
+
+def nearest_loop(distance: np.ndarray, size: int) -> np.ndarray:
+    pools = []
+    for i, row in enumerate(distance):
+        others = [j for j in range(len(row)) if j != i]
+        pools.append(sorted(others, key=lambda j, row=row: (row[j], j))[:size])
+    return np.array(pools)
+
+
+@pytest.mark.parametrize("size", [1, 3, 9])
+def test_nearest_equals_the_loop(rng, size):
+    # Few levels, so that there are many ties.
+    distance = rng.integers(0, 4, (10, 10)).astype(np.float32)
+    members, distances = nearest(distance, size)
+    assert members.dtype == np.int32 and distances.dtype == np.float32
+    np.testing.assert_array_equal(members, nearest_loop(distance, size))
+    np.testing.assert_array_equal(distances, np.take_along_axis(distance, members, axis=1))
+
+
+def test_an_image_is_never_in_its_own_pool(rng):
+    distance = rng.random((8, 8)).astype(np.float32)
+    np.fill_diagonal(distance, -1.0)
+    members, _ = nearest(distance, 7)
+    assert not np.any(members == np.arange(8)[:, None])
+    assert all(len(set(row)) == 7 for row in members.tolist())
+
+
+def test_where_all_are_equal_the_lower_index_is_nearer():
+    members, distances = nearest(np.zeros((4, 4), np.float32), 2)
+    assert members.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
+    np.testing.assert_array_equal(distances, 0.0)
+
+
+def test_nearest_leaves_its_argument_alone(rng):
+    distance = rng.random((5, 5)).astype(np.float32)
+    before = distance.copy()
+    nearest(distance, 2)
+    np.testing.assert_array_equal(distance, before)
 
 
 def test_best_aligned_is_a_stable_sort():

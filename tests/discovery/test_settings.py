@@ -4,9 +4,9 @@ import pytest
 
 from partdisc.config import KEYS, base_config
 from partdisc.data import DataSettings
+from partdisc.discovery.pools import PoolSettings
 from partdisc.discovery.settings import step_settings
 from partdisc.method.detection import DetectSettings
-from partdisc.method.pools import PoolSettings
 from partdisc.report import ReportSettings
 from partdisc.scoring.settings import scoring_settings
 

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from kernels import jitted
 
-from partdisc.method.cells import cell_positions, cell_validity, centred, corner_cells, normalise
+from partdisc.method.cells import (
+    cell_positions,
+    cell_validity,
+    cells_to_pixels,
+    centred,
+    corner_cells,
+    normalise,
+)
 
 cell_positions, cell_validity, centred, corner_cells, normalise = jitted(
     cell_positions, cell_validity, centred, corner_cells, normalise
@@ -112,3 +119,9 @@ def test_centred_subtracts_then_normalises(rng, lead):
 def test_centred_gives_zero_for_the_offset_itself(rng):
     offset = jnp.asarray(rng.normal(size=4), jnp.float32)
     assert np.asarray(centred(offset[None], offset)).tolist() == [[0, 0, 0, 0]]
+
+
+def test_cells_to_pixels_places_the_first_cell_at_the_origin():
+    points = np.array([(0.0, 0.0), (1.0, 2.5)])
+    expected = [(7.5, 7.5), (23.5, 47.5)]
+    np.testing.assert_array_equal(cells_to_pixels(points, 16, 7.5), expected)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from kernels import jitted
 
-from partdisc.method.detection import cells_to_pixels, detect, iou_of_shifted
+from partdisc.method.detection import detect, iou_of_shifted
 
 detect, iou_of_shifted = jitted(detect, iou_of_shifted)
 
@@ -211,9 +211,3 @@ def test_iou_of_boxes_against_the_long_way(rng):
     assert math.isclose(
         float(iou_of_shifted(np.array([0, 1.5], np.float32), 3.0)), 1 / 3, rel_tol=1e-6
     )
-
-
-def test_cells_to_pixels_places_the_first_cell_at_the_origin():
-    points = np.array([(0.0, 0.0), (1.0, 2.5)])
-    expected = [(7.5, 7.5), (23.5, 47.5)]
-    np.testing.assert_array_equal(cells_to_pixels(points, 16, 7.5), expected)

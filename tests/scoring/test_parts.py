@@ -11,7 +11,7 @@ from partdisc.config import base_config
 from partdisc.data import images
 from partdisc.detector import Predictions
 from partdisc.discovery.inputs import Inputs
-from partdisc.method.detection import cells_to_pixels
+from partdisc.method.cells import cells_to_pixels
 from partdisc.scoring import landmarks, parts
 from partdisc.scoring.settings import scoring_settings
 

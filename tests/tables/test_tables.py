@@ -11,8 +11,8 @@ import pytest
 
 from partdisc.config import base_config, flatten
 from partdisc.errors import ConfigError, DataError
-from partdisc.tables import cells, layout, make_table, sweep
-from partdisc.tables.cells import Figures
+from partdisc.tables import entries, layout, make_table, sweep
+from partdisc.tables.entries import Figures
 from partdisc.tables.paper import CATEGORIES, DATASETS, TABLES
 from partdisc.tables.sweep import Doing, Outcome, config_of, run_of, runs_of
 from partdisc.validation import validate
@@ -258,16 +258,16 @@ def test_differences_within_the_spread_are_none():
     def figures(*values):
         return Figures(dict(enumerate(values)), math.nan)
 
-    assert cells.difference_text(figures(1.0, 1.2)) == "+1.10 ± 0.14"
-    assert cells.difference_text(figures(-1.0, 1.2)) == "none (+0.10 ± 1.56)"
-    assert cells.difference_text(figures(0.5)) == "+0.50, one seed"
-    assert cells.difference_text(figures()) == ""
-    pair = cells.difference(figures(1.0, 5.0), figures(0.5, 4.0))
+    assert entries.difference_text(figures(1.0, 1.2)) == "+1.10 ± 0.14"
+    assert entries.difference_text(figures(-1.0, 1.2)) == "none (+0.10 ± 1.56)"
+    assert entries.difference_text(figures(0.5)) == "+0.50, one seed"
+    assert entries.difference_text(figures()) == ""
+    pair = entries.difference(figures(1.0, 5.0), figures(0.5, 4.0))
     assert pair.by_seed == {0: 0.5, 1: 1.0}
-    assert cells.difference(figures(1.0), figures()).by_seed == {}
+    assert entries.difference(figures(1.0), figures()).by_seed == {}
     # Only seeds that both have are compared.
     later = Figures({1: 7.0, 2: 9.0}, math.nan)
-    assert cells.difference(later, figures(1.0, 5.0)).by_seed == {1: 2.0}
+    assert entries.difference(later, figures(1.0, 5.0)).by_seed == {1: 2.0}
 
 
 @pytest.mark.parametrize(
@@ -294,9 +294,9 @@ def test_the_seed_of_a_run_is_not_that_of_a_table(tmp_path):
 
 
 def test_unlike_figures_are_not_averaged():
-    groups = cells.columns_of(TABLES[7], ("cub", "car_parts"))
+    groups = entries.columns_of(TABLES[7], ("cub", "car_parts"))
     assert [group[0].heading for group in groups] == ["CUB", "car parts"]
-    assert cells.columns_of(TABLES[7], ("car", "bus"))[-1][0].heading == "average"
+    assert entries.columns_of(TABLES[7], ("car", "bus"))[-1][0].heading == "average"
 
 
 def test_what_reads_no_image_and_training_sets_are_named():

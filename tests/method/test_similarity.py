@@ -1,4 +1,4 @@
-"""Descriptors, the Jensen-Shannon divergence of all pairs, and the nearest images."""
+"""Descriptors of images, and the Jensen-Shannon divergence of all pairs."""
 
 import math
 
@@ -7,12 +7,11 @@ import pytest
 from kernels import jitted
 from scipy.spatial.distance import jensenshannon
 
-from partdisc.method.pools import (
+from partdisc.method.similarity import (
     BLOCK,
     LANES,
     block_count,
     js_divergence,
-    nearest,
     peak_descriptor,
     spatial_descriptor,
 )
@@ -103,45 +102,6 @@ def test_divergence_tells_its_progress(rng):
     images = 2 * BLOCK + 1
     js_divergence(distributions(rng, images, 1, 2), lambda: told.append(1))
     assert len(told) == block_count(images) == 6
-
-
-def nearest_loop(distance: np.ndarray, size: int) -> np.ndarray:
-    pools = []
-    for i, row in enumerate(distance):
-        others = [j for j in range(len(row)) if j != i]
-        pools.append(sorted(others, key=lambda j, row=row: (row[j], j))[:size])
-    return np.array(pools)
-
-
-@pytest.mark.parametrize("size", [1, 3, 9])
-def test_nearest_equals_the_loop(rng, size):
-    # Few levels, so that there are many ties.
-    distance = rng.integers(0, 4, (10, 10)).astype(np.float32)
-    members, distances = nearest(distance, size)
-    assert members.dtype == np.int32 and distances.dtype == np.float32
-    np.testing.assert_array_equal(members, nearest_loop(distance, size))
-    np.testing.assert_array_equal(distances, np.take_along_axis(distance, members, axis=1))
-
-
-def test_an_image_is_never_in_its_own_pool(rng):
-    distance = rng.random((8, 8)).astype(np.float32)
-    np.fill_diagonal(distance, -1.0)
-    members, _ = nearest(distance, 7)
-    assert not np.any(members == np.arange(8)[:, None])
-    assert all(len(set(row)) == 7 for row in members.tolist())
-
-
-def test_where_all_are_equal_the_lower_index_is_nearer():
-    members, distances = nearest(np.zeros((4, 4), np.float32), 2)
-    assert members.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
-    np.testing.assert_array_equal(distances, 0.0)
-
-
-def test_nearest_leaves_its_argument_alone(rng):
-    distance = rng.random((5, 5)).astype(np.float32)
-    before = distance.copy()
-    nearest(distance, 2)
-    np.testing.assert_array_equal(distance, before)
 
 
 @pytest.mark.parametrize("grid", [(4, 6), (6, 4), (1, 1), (2, 9), (7, 3)])

@@ -1,4 +1,4 @@
-"""Cells of a table: the figures of our runs, and what was published."""
+"""The entries of a table: the figures of our runs, and what was published."""
 
 import math
 from typing import Any, NamedTuple

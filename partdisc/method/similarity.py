@@ -1,7 +1,6 @@
-"""Pools of similar images (section 3.2.1)."""
+"""How alike two images are, by the maps of their parts (section 3.2.1)."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,30 +8,10 @@ import numpy as np
 
 from partdisc.method.warp import resize_weights
 
-SIMILARITIES = ("spatial_js", "position_free")
 # Images in a block of pairs: 2 x 16 descriptors of 100 kB each stay in a core's cache.
 BLOCK = 16
 # Products summed side by side, so that the compiler can vectorise the sum.
 LANES = 64
-
-
-class PoolSettings(NamedTuple):
-    """How pools are chosen.
-
-    Attributes:
-      similarity: one of `SIMILARITIES`.
-      size: J.
-      candidates: of the most similar images so many are aligned, and the best aligned ones
-        taken; 0 takes the most similar ones.
-      grid: cells a side of the resized map, of `spatial_js`.
-      refresh_epochs: epochs after which pools are chosen anew; 0 keeps those of the start.
-    """
-
-    similarity: str
-    size: int
-    candidates: int
-    grid: int
-    refresh_epochs: int
 
 
 def spatial_descriptor(probs: jax.Array, grid: jax.Array, *, size: int) -> jax.Array:
@@ -100,34 +79,3 @@ def js_divergence(
     result = np.clip(result[:images, :images], 0.0, np.float32(np.log(2.0)))
     np.fill_diagonal(result, 0.0)
     return result
-
-
-def nearest(distance: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Take the pool of every image: its `size` nearest others.
-
-    Args:
-      distance: [N, N], smaller is more similar (the paper's ArgTopK means the nearest).
-      size: J, less than N.
-
-    Returns:
-      int32 [N, J] image indices, nearest first (ties: lower index), and their distances
-      float32 [N, J].
-    """
-    others = distance.astype(np.float32, copy=True)
-    np.fill_diagonal(others, np.inf)
-    order = np.argsort(others, axis=1, kind="stable")[:, :size]
-    return order.astype(np.int32), np.take_along_axis(others, order, axis=1)
-
-
-def best_aligned(support: np.ndarray, size: int) -> np.ndarray:
-    """Take of each image's candidates those that align best.
-
-    Args:
-      support: [N, candidates], of their alignment; NaN counts as worst.
-      size: J, at most as many as the candidates.
-
-    Returns:
-      int [N, J] columns of `support`, best first; of ties the earlier, more similar one.
-    """
-    worst_last = np.where(np.isnan(support), np.inf, -support)
-    return np.argsort(worst_last, axis=1, kind="stable")[:, :size]
