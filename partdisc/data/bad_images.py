@@ -1,4 +1,7 @@
-"""Images that cannot be used: skipped, reported by name, counted; too many are an error."""
+"""Images that cannot be used: skipped, reported by name, counted; too many are an error.
+
+`preparation` finds them where a run prepares its data, `doctor` where `--mode=check` examines it.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple

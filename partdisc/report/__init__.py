@@ -8,6 +8,7 @@ import numpy as np
 
 from partdisc.discovery.log import read_metrics
 from partdisc.discovery.run import Run
+from partdisc.method.cells import cells_to_pixels
 from partdisc.report import figures
 from partdisc.report.figures import Page
 from partdisc.report.pairs import drawn_pair, show_pair
@@ -176,7 +177,10 @@ def _draw_pairs(drawing: _Drawing) -> None:
         [pair.labels for pair in pairs],
         background=run.settings.layer.parts,
         centres=[
-            [network.stride * np.arange(side) + network.origin for side in pair.labels.shape]
+            [
+                cells_to_pixels(np.arange(side), network.stride, network.origin)
+                for side in pair.labels.shape
+            ]
             for pair in pairs
         ],
     )
