@@ -1,7 +1,9 @@
 """Strict JAX for every test, the real data and weights where they are, whole runs."""
 
+import fcntl
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -106,9 +108,21 @@ def run(environment):
 
 
 @pytest.fixture(scope="session")
-def whole(run, tmp_path_factory):
-    """The work directory of a run that nothing disturbed, and what it printed."""
-    workdir = tmp_path_factory.mktemp("whole") / "run"
-    ended = run(*DEMO, f"--workdir={workdir}")
-    assert ended.returncode == 0, ended.stderr
-    return workdir, ended.stdout
+def whole(run, tmp_path_factory, worker_id):
+    """The work directory of a run that nothing disturbed, and what it printed.
+
+    The first worker that needs it makes it, and the others take it from there.
+    """
+    common = tmp_path_factory.getbasetemp()
+    folder = (common if worker_id == "master" else common.parent) / "whole"
+    folder.mkdir(exist_ok=True)
+    workdir, printed = folder / "run", folder / "printed.txt"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            ended = run(*DEMO, f"--workdir={workdir}")
+            assert ended.returncode == 0, ended.stderr
+            printed.write_text(ended.stdout)
+    own = tmp_path_factory.mktemp("whole") / "run"
+    shutil.copytree(workdir, own)
+    return own, printed.read_text()

@@ -66,7 +66,7 @@ def run_here(*arguments):
     config.update_from_flattened_dict(keys)
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = experiment.run(config, given["workdir"], given.get("mode", "train"))
+        status = experiment.run(config, given["workdir"], given.get("mode", "train"), given=keys)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 

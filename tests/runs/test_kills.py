@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from program import DEMO, ROOT, one_line, trained
+from program import DEMO, ROOT, one_line, run_here, trained
 
 
 def steps_done(workdir):
@@ -34,7 +34,7 @@ def start(environment):
 
 
 @pytest.fixture
-def survives(run, start):
+def survives(start):
     """Check that a run killed -9 once something is reached ends with the params of another."""
 
     def check(undisturbed, arguments, workdir, reached):
@@ -46,7 +46,7 @@ def survives(run, start):
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert reached() and not (workdir / "results.json").exists()
-        ended = run(*killed)
+        ended = run_here(*killed)
         assert ended.returncode == 0, ended.stderr
         expected, found = trained(undisturbed), trained(workdir)
         assert found.keys() == expected.keys()
@@ -71,20 +71,18 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(survives, whole, tmp_pa
     assert steps == list(range(1, 13))
 
 
-def test_pools_refreshed_in_training_survive_a_kill_too(run, survives, tmp_path):
+def test_pools_refreshed_in_training_survive_a_kill_too(survives, tmp_path):
     refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
-    ended = run(*refreshing, f"--workdir={tmp_path / 'whole'}")
+    ended = run_here(*refreshing, f"--workdir={tmp_path / 'whole'}")
     assert ended.returncode == 0, ended.stderr
     workdir = tmp_path / "killed"
     survives(tmp_path / "whole", refreshing, workdir, lambda: steps_done(workdir) >= 7)
 
 
-def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(
-    run, survives, whole, tmp_path
-):
+def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(survives, whole, tmp_path):
     templates = [*DEMO, "--config.train.objective=part_templates"]
     shutil.copytree(whole[0], tmp_path / "whole")
-    ended = run(*templates, f"--workdir={tmp_path / 'whole'}")
+    ended = run_here(*templates, f"--workdir={tmp_path / 'whole'}")
     assert ended.returncode == 0, ended.stderr
     assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
     results = json.loads((tmp_path / "whole" / "results.json").read_text())
@@ -130,6 +128,6 @@ def test_a_full_disk_is_one_line_and_loses_nothing(run, whole, tmp_path):
 
     workdir = tmp_path / "run"
     one_line(run(*DEMO, f"--workdir={workdir}", preexec_fn=small_files), "features.npy")
-    ended = run(*DEMO, f"--workdir={workdir}")
+    ended = run_here(*DEMO, f"--workdir={workdir}")
     assert ended.returncode == 0, ended.stderr
     assert np.array_equal(trained(workdir)["centres"], trained(whole[0])["centres"])
