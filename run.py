@@ -23,14 +23,23 @@ _WORKDIR = flags.DEFINE_string(
 _MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "evaluate", "align", "check", "score", "table"],
-    "train: all stages, then evaluate; evaluate: what was trained; align: measure how similar "
+    ["train", "evaluate", "predict", "align", "check", "score", "table"],
+    "train: all stages, then evaluate; evaluate: what was trained; predict: find the "
+    "parts in other images, by the run in --workdir; align: measure how similar "
     "images align, with pictures; check: examine the data; "
     "score: score the predictions of another program; table: make a table of the paper.",
 )
 _PREDICTIONS = flags.DEFINE_string(
     "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
 )
+_IMAGES = flags.DEFINE_string(
+    "images", "", "For --mode=predict: a folder, a pattern in quotes, a .txt list, or an image."
+)
+_OUT = flags.DEFINE_string("out", "", "For --mode=predict: the folder that it writes to.")
+_FORMAT = flags.DEFINE_string("format", "jsonl", "For --mode=predict: jsonl, csv, by commas.")
+_OVERLAYS = flags.DEFINE_bool("overlays", False, "For --mode=predict: draw parts on the images.")
+_MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part of each pixel.")
+_SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -40,6 +49,8 @@ def _parse(argv: list[str]) -> list[str]:
             check_key(match[1])
     try:
         rest = flags.FLAGS(argv)
+        if _MODE.value == "predict":  # The run has its own config.
+            return rest
         if _CONFIG.value is None:
             raise ConfigError("--config=FILE is required, for a start --config=configs/demo.py")
         _CONFIG.value.items()  # a file that could not be loaded says so at its first use
@@ -64,6 +75,11 @@ def main(argv: list[str]) -> int:
     if len(argv) > 1:
         raise ConfigError(f"'{argv[1]}' is not a flag; options begin with --")
     logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
+    if _MODE.value == "predict":
+        from partdisc.export.command import Asked, predict
+
+        given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _SHARD
+        return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment
 

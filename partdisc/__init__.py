@@ -28,3 +28,15 @@ Notation, kept everywhere in the package:
 """
 
 __version__ = "0.1.0"
+
+# The public names, imported when they are first used: `import partdisc` costs nothing.
+_PUBLIC = {"Detector": "detector", "Prediction": "detector", "discover": "api", "load": "detector"}
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str):
+    import importlib
+
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'partdisc' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"partdisc.{_PUBLIC[name]}"), name)

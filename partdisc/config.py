@@ -96,13 +96,18 @@ SECTIONS = {
         "center": Key(False, "Whether to subtract the mean feature. Random weights need it."),
     }),
     "parts": Section("The part layer: a channel a part, and one for background (section 3.1).", {
-        "count": Key(512, "Number of parts to discover.", low=2, high=65_536, unit="parts"),
+        "count": Key(512, "Number of channels, each a detector of its own.",
+            low=2, high=65_536, unit="channels"),
         "kappa": Key(30.0,
             "How sharply parts are told apart: what cosines are multiplied by. Not of `nmf`.",
             low=1e-3, high=1e4),
         "background": Key("mean",
             "`mean`: background has a direction, as parts do; `constant`: a number. Not of `nmf`.",
             choices=("mean", "constant")),
+        "wanted": Key("auto",
+            "How many parts to make of the channels for people to read. `auto`: the most that "
+            "half of the images choose like the other half.",
+            text="auto, or a number from 2 to 24"),
     }),
     "clusters": Section("Clusters of features, which the parts start from (section 3.1).", {
         "kind": Key("vmf",

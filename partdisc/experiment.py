@@ -6,12 +6,13 @@ from typing import Any
 
 from partdisc.config import flatten
 from partdisc.data import Dataset
-from partdisc.detector import Detector
+from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
 from partdisc.discovery.clusters import clusters_stage
 from partdisc.discovery.features import features_stage
 from partdisc.discovery.inputs import open_inputs, prepared_data
 from partdisc.discovery.loop import train
+from partdisc.discovery.parts import parts_stage
 from partdisc.discovery.pools import PoolSettings, pools_stage
 from partdisc.discovery.run import Run
 from partdisc.discovery.settings import step_settings
@@ -82,7 +83,9 @@ def discover(config: Any, workdir: Workdir, *, trained_only: bool = False) -> Ru
       trained_only: refuse to train: it must have been done.
     """
     untrained = prepare(config, workdir)
-    return _trained(config, workdir, untrained, trained_only=trained_only)
+    found = _trained(config, workdir, untrained, trained_only=trained_only)
+    # Channels that hold the same places become parts that a person reads.
+    return found._replace(detector=parts_stage(config, workdir, found))
 
 
 def prepare(
@@ -129,8 +132,10 @@ def align(config: Any, workdir: Workdir) -> None:
 def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     """Write detections (section 3.3) and pictures, and print the results."""
     dataset = found.inputs.dataset
+    detector = found.detector.listing(done.channels)
+    keep(workdir.path, detector)
     detections = list_detections(
-        found.detector,
+        detector,
         [dataset.keys[index] for index in done.shown],
         found.inputs.geometry.take(done.shown),
         done.found,
@@ -143,6 +148,7 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     say("")
     say(f"figures     {workdir.path / 'results.json'}")
     say(f"detections  {workdir.path / 'detections.jsonl'} ({len(detections)} of them)")
+    say(f"parts       {workdir.path / 'parts.csv'}: give them names in its column `name`")
     say(f"training    {workdir.path / 'metrics.jsonl'}")
     say(f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)")
 

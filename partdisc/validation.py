@@ -65,6 +65,12 @@ def _check_value(name: str, value: object, key: Key) -> None:
 
 def _check_together(config: ml_collections.ConfigDict) -> None:
     """Check what keys say of each other."""
+    wanted, most = config.parts.wanted, min(24, config.parts.count)
+    if wanted != "auto" and not (wanted.isdecimal() and 2 <= int(wanted) <= most):
+        raise ConfigError(
+            f"config.parts.wanted is {wanted!r}; allowed: auto, or a number from 2 to {most}, of "
+            f"the {config.parts.count} channels"
+        )
     if 0 < config.pools.candidates < config.pools.size:
         raise ConfigError(
             f"config.pools.candidates is {config.pools.candidates}, but config.pools.size "

@@ -31,10 +31,10 @@ from partdisc.tables.paper import TABLES
 from partdisc.validation import validate
 
 ROOT = pathlib.Path(__file__).parents[1]
-# Texts that the file system, the data set or the backbone judges.
+# Texts that the file system, the data set, the backbone or `validation` judges.
 FREE = {
     "data.root", "data.category", "data.coco_train", "data.coco_test", "data.split_polygons",
-    "backbone.layer", "backbone.weights", "table.data", "table.seeds",
+    "backbone.layer", "backbone.weights", "parts.wanted", "table.data", "table.seeds",
 }  # fmt: skip
 # What the modules accept, where they say so themselves.
 REGISTRIES = {

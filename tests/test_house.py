@@ -21,7 +21,7 @@ LONG = {"tables/paper.py"}
 STAGES = {
     "config", "validation", "experiment",
     "discovery.check", "discovery.clusters", "discovery.features", "discovery.inputs",
-    "discovery.loop", "discovery.pools", "discovery.settings",
+    "discovery.loop", "discovery.parts", "discovery.pools", "discovery.settings",
     "scoring.other_programs", "scoring.results", "scoring.settings",
     "report", "report.diagnosis", "tables.command", "tables.sweep",
 }  # fmt: skip

@@ -31,12 +31,16 @@ class Weights(NamedTuple):
       preprocessing: what the images need.
       digest: hex sha256 of the file, or of "random" and the seed.
       origin: where they are from, for people.
+      source: their file, or "random".
+      seed: of "random"; 0 otherwise.
     """
 
     params: dict[str, jax.Array]
     preprocessing: Preprocessing
     digest: str
     origin: str
+    source: str
+    seed: int
 
 
 def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
@@ -83,7 +87,7 @@ def _random(backbone: Backbone, seed: int) -> Weights:
             array = rng.standard_normal(shape, np.float32) * scale
         params[name] = jnp.asarray(array)
     digest = hashlib.sha256(f"random {seed}".encode()).hexdigest()
-    return Weights(params, KERAS, digest, f"random, seed {seed}")
+    return Weights(params, KERAS, digest, f"random, seed {seed}", "random", seed)
 
 
 def _automatic(backbone: Backbone) -> Weights:
@@ -147,7 +151,8 @@ def _check(
         params[name] = jnp.asarray(array, jnp.float32)
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Weights(params, preprocessing, digest, f"{path.name}, sha256 {digest[:8]}")
+    origin = f"{path.name}, sha256 {digest[:8]}"
+    return Weights(params, preprocessing, digest, origin, str(path.absolute()), 0)
 
 
 def _title(backbone: Backbone) -> str:

@@ -42,9 +42,14 @@ def check_few(bad: Sequence[BadImage], total: int, max_bad_fraction: float) -> N
     )
 
 
-def report(bad: Sequence[BadImage]) -> list[str]:
-    """Return the lines that say which images were skipped, why, and how many in all."""
+def report(bad: Sequence[BadImage], where: str = "listed in data.json") -> list[str]:
+    """Return the lines that say which images were skipped, why, and how many in all.
+
+    Args:
+        bad: the images.
+        where: they are to be found, all of them.
+    """
     lines = [f"skipped {name}: {reason}" for name, reason in bad[:SHOWN]]
     if len(bad) > SHOWN:
-        lines.append(f"and {len(bad) - SHOWN} more, listed in data.json")
+        lines.append(f"and {len(bad) - SHOWN} more, {where}")
     return lines + ([f"{len(bad)} images skipped in all"] if bad else [])

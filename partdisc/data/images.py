@@ -96,7 +96,7 @@ def decode(data: bytes) -> np.ndarray:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             width, height = image.size
             if width * height <= MAX_PIXELS:
-                return np.array(_rgb(_upright(image)))
+                return upright_rgb(image)
     except Image.UnidentifiedImageError:
         reason = f"not an image of a known format ({', '.join(_FORMATS)})"
         raise errors.DataError(reason) from None
@@ -121,6 +121,11 @@ def read_size(path: os.PathLike) -> tuple[int, int]:
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
         raise errors.DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return (width, height) if turned else (height, width)
+
+
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """Return an opened image upright and in RGB, as `decode` does: uint8 [H, W, 3]."""
+    return np.array(_rgb(_upright(image)))
 
 
 def _upright(image: Image.Image) -> Image.Image:

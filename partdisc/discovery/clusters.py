@@ -73,7 +73,8 @@ def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Feat
         seed=config.seed,
         **config.clusters,
     )
-    key = digest(inputs.key, config.seed, config.parts, config.clusters, config.backbone.center)
+    layer = {name: value for name, value in parts.items() if name != "wanted"}
+    key = digest(inputs.key, config.seed, layer, config.clusters, config.backbone.center)
     saved = workdir.load("clusters.npz", key)
     if saved is None:
         saved = _cluster(settings, *features.take(inputs.dataset.splits["train"]))
@@ -91,6 +92,7 @@ def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Feat
         {name: jnp.asarray(value) for name, value in saved.items() if name != "offset"},
         saved["offset"],
         DetectSettings(**config.detection),
+        config.backbone.batch,
     )
     return Start(detector, key)
 

@@ -70,7 +70,7 @@ def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
     )
 
 
-def _batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+def batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
     """Cut positions, sorted by image size, into batches of one size each."""
     start = 0
     while start < len(order):
@@ -132,7 +132,7 @@ def cache_features(
     def read(index: np.int64) -> np.ndarray:
         return images.prepare(inputs.dataset.image(int(index)), geometry.take(int(index)))
 
-    groups = list(_batches(order[done:], sizes, batch))
+    groups = list(batches(order[done:], sizes, batch))
     marked = done
     with (
         concurrent.futures.ThreadPoolExecutor(4) as readers,
@@ -172,9 +172,5 @@ def predict(detector: Detector, features: Features, indices: np.ndarray) -> Pred
     for start in range(0, len(indices), CHUNK):
         chunk = indices[start : start + CHUNK]
         taken, grids = features.take_fine(chunk)
-        # A short chunk is filled up, so that the detector is compiled once.
-        fill = min(CHUNK, len(indices)) - len(chunk)
-        taken = np.pad(taken, ((0, fill), (0, 0), (0, 0)))
-        grids = np.pad(grids, ((0, fill), (0, 0)), constant_values=1)
         found.append(detector.detect(taken, grids, features.geometry.take(chunk)))
     return Predictions(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))

@@ -45,14 +45,14 @@ def list_detections(
       parts: name -> channel that answers for it.
 
     Returns:
-      The detections whose score is at least the detector's `min_score` of the channel's best
-      on these images; by part, then image, strongest first.
+      The detections whose score is at least what the detector lists of the channel; by part,
+      then image, strongest first.
     """
     half = 0.5 * detector.box_sides(geometry)
     listed = []
     for part, channel in parts.items():
         scores = found.scores[:, channel]
-        enough = scores >= detector.settings.min_score * scores.max(initial=0.0)
+        enough = scores >= detector.least(channel)
         for n, d in np.argwhere(enough & np.isfinite(scores)):
             point = found.points[n, channel, d]
             listed.append(

@@ -82,9 +82,10 @@ def _assert_same(found, expected):
 
 
 def test_random_is_he_initialisation():
-    params, preprocessing, _, origin = load_weights(VGG16, "random", seed=3)
+    params, preprocessing, _, origin, *kept = load_weights(VGG16, "random", seed=3)
     assert {name: array.shape for name, array in params.items()} == VGG16.param_shapes
     assert preprocessing == KERAS and origin == "random, seed 3"
+    assert kept == ["random", 3]
     for name, array in params.items():
         assert array.dtype == jnp.float32
         if name.endswith("bias"):
@@ -113,11 +114,12 @@ def test_random_depends_on_the_seed_alone():
 def test_npz(tmp_path):
     path, arrays = tmp_path / "mine.npz", _draw(VGG16)
     np.savez(path, **arrays, **{"conv4_1/bias": np.zeros(512)})
-    params, preprocessing, digest, origin = load_weights(VGG16, str(path), seed=0)
+    params, preprocessing, digest, origin, *kept = load_weights(VGG16, str(path), seed=0)
     _assert_same(params, arrays)
     assert preprocessing == KERAS
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert "mine.npz" in origin and digest[:8] in origin
+    assert kept == [str(path), 0]
 
     np.savez(path, **_draw(GOOGLENET))
     assert load_weights(GOOGLENET, str(path), seed=0).preprocessing == BVLC

@@ -46,7 +46,7 @@ def weights() -> Weights:
         "conv/bias": rng.standard_normal(CHANNELS).astype(np.float32),
     }
     scaled = Preprocessing("RGB", 1 / 255, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
-    return Weights(params, scaled, "digest", "made up")
+    return Weights(params, scaled, "digest", "made up", "nowhere", 0)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def planted(rng, *, images=6, parts=5, channels=16, cells=9):
     config.parts.count = parts
     config.alignment.transform = "none"
     settings = step_settings(config)
-    detector = Detector(None, None, None, settings.layer, params, np.zeros(channels), None)
+    detector = Detector(None, None, None, settings.layer, params, np.zeros(channels), None, 1)
     return settings, detector, packed, pools
 
 

@@ -113,7 +113,7 @@ def test_without_candidates_the_most_similar_are_taken(crops):
 
 def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
     images, params = crops
-    detector = Detector(None, None, None, None, params, np.zeros(CHANNELS), None)
+    detector = Detector(None, None, None, None, params, np.zeros(CHANNELS), None, 1)
     start = Start(detector, "key")
     made = []
     found = np.zeros((12, 4), np.int32), np.zeros((12, 4), np.float32)

@@ -13,7 +13,9 @@ FRAMING = images.Framing(224, 1.5)
 SETTINGS = DetectSettings(
     half_stride=False, box=100.0, nms_iou=0.3, per_part=2, min_score=0.2, parts=2
 )
-DETECTOR = Detector(None, None, FRAMING, None, {}, np.zeros(1), SETTINGS)
+DETECTOR = Detector(
+    None, None, FRAMING, None, {}, np.zeros(1), SETTINGS, 1, best=np.array([0.5, 0.3])
+)
 GEOMETRY = images.geometry(
     np.array([[300, 200], [90, 120]]), np.array([[10, 20, 260, 170], [0, 0, 90, 120]]), 224, 16, 1.5
 )

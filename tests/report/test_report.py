@@ -171,7 +171,7 @@ def test_the_neighbour_moved_most_is_shown_in_pixels(rng):
     inputs = stub_inputs([np.zeros((48, 56, 3), np.uint8)], stride=8, origin=5.0)
     pools = np.array([[1, 2], [0, 2], [0, 1]], np.int32)
     detector = Detector(
-        inputs.backbone, None, None, settings.layer, params, np.zeros(channels), None
+        inputs.backbone, None, None, settings.layer, params, np.zeros(channels), None, 1
     )
 
     def show(row, **options):

@@ -30,7 +30,7 @@ def detector(rng) -> Detector:
     offset = rng.normal(size=CHANNELS).astype(np.float32)
     layer = PartLayer(PARTS, 10.0, "mean")
     network = backbone("googlenet", "inception_4b")
-    return Detector(network, None, images.Framing(96, 2.0), layer, params, offset, SETTINGS)
+    return Detector(network, None, images.Framing(96, 2.0), layer, params, offset, SETTINGS, 2)
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""The detector: images in, parts out; all that prediction needs, and nothing else.
+
+`detector` is it, `parts` what a person reads of its channels, `sources` the images it is given,
+`stream` how they go through it, `prediction` what it says of one, `files` how it is kept.
+"""
+
+from partdisc.detector.detector import Detector, Predictions
+from partdisc.detector.files import keep, load, save
+from partdisc.detector.parts import MOST, Part, make_parts, write_parts
+from partdisc.detector.prediction import Prediction, largest_piece
+from partdisc.detector.sources import Source, find_sources
+from partdisc.detector.sources import load as load_picture
+
+__all__ = [
+    "MOST",
+    "Detector",
+    "Part",
+    "Prediction",
+    "Predictions",
+    "Source",
+    "find_sources",
+    "keep",
+    "largest_piece",
+    "load",
+    "load_picture",
+    "make_parts",
+    "save",
+    "write_parts",
+]

@@ -1,0 +1,265 @@
+"""A frozen network, a part layer on it, and the parts made of its channels."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from partdisc.backbones import Backbone, Weights, unit_features
+from partdisc.data import images
+from partdisc.data.bad_images import BadImage
+from partdisc.detector.parts import Part, membership
+from partdisc.detector.prediction import Listed, Prediction, Reader, Reading
+from partdisc.detector.sources import Picture, Source, sources_of
+from partdisc.detector.stream import Way, predictions
+from partdisc.errors import ConfigError
+from partdisc.method.cells import cells_to_pixels
+from partdisc.method.detection import Detections, DetectSettings, detect
+from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
+from partdisc.method.parts import locate
+
+# In cells: what counts for a part's point around the peak of its map.
+AROUND = 2.0
+
+
+class Predictions(NamedTuple):
+    """What a detector says of n images, in original pixels.
+
+    Attributes:
+      points: [n, K, D, 2], (y, x) of the detections, strongest first.
+      scores: [n, K, D], p(part | cell) at each, -inf in unused slots.
+      mean: [n, K, 2], (y, x) where each part should be, `part_centres`.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def peak(self) -> np.ndarray:
+        """[n, K, 2], the strongest detection of each part; NaN where there is none."""
+        found = np.isfinite(self.scores[:, :, 0])
+        return np.where(found[..., None], self.points[:, :, 0], np.nan)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Detector:
+    """Images in, parts out; immutable.
+
+    Attributes:
+      backbone: the network.
+      weights: its weights and their preprocessing.
+      framing: how an image becomes the network's input.
+      layer: the part layer.
+      params: of the part layer.
+      offset: [C], subtracted from every feature.
+      settings: how parts are read from the maps.
+      batch: images that go through the network at once.
+      parts: what a person reads; none before they are made of the channels.
+      choices: the parts for each number of them that may be chosen.
+      best: [K], each channel's largest p(channel | cell) in the training images, from which
+        the scores that are listed follow: not from the images that it is given.
+      listed: the channels whose detections are listed.
+    """
+
+    backbone: Backbone
+    weights: Weights
+    framing: images.Framing
+    layer: Layer
+    params: dict[str, Any]
+    offset: np.ndarray
+    settings: DetectSettings
+    batch: int
+    parts: tuple[Part, ...] = ()
+    choices: dict[int, tuple[Part, ...]] = dataclasses.field(default_factory=dict)
+    best: np.ndarray | None = None
+    listed: tuple[Listed, ...] = ()
+
+    @property
+    def stride(self) -> float:
+        """Pixels of the network's input from one cell that it detects on to the next."""
+        return self.backbone.stride / (2 if self.settings.half_stride else 1)
+
+    def with_params(self, params: dict[str, Any]) -> "Detector":
+        """Return the same detector with other params of the part layer."""
+        return dataclasses.replace(self, params=params)
+
+    def with_choices(self, choices: dict[int, tuple[Part, ...]], best: np.ndarray) -> "Detector":
+        """Return the same detector with parts to choose from, and its channels' best scores."""
+        return dataclasses.replace(self, choices=choices, parts=(), best=best)
+
+    def listing(self, channels: dict[str, int]) -> "Detector":
+        """Return the same detector, which lists the detections of these channels by name."""
+        listed = (Listed(name, int(k), self.least(k)) for name, k in channels.items())
+        return dataclasses.replace(self, listed=tuple(listed))
+
+    def least(self, channel: int) -> float:
+        """Return the score from which a channel's detections are listed."""
+        return self.settings.min_score * float(self.best[channel])
+
+    def with_parts(self, count: int) -> "Detector":
+        """Return the same detector with another number of parts.
+
+        Raises:
+          errors.ConfigError: says which numbers there are.
+        """
+        if count not in self.choices:
+            raise ConfigError(
+                f"parts: {count}; allowed: {min(self.choices)} to {max(self.choices)}"
+                if self.choices
+                else "parts: this detector has none; train it to the end"
+            )
+        return dataclasses.replace(self, parts=self.choices[count])
+
+    def geometry(self, size: tuple[int, int]) -> images.Geometry:
+        """Say how an image of a height and width becomes the network's input."""
+        framing, stride = self.framing, self.backbone.stride
+        return images.geometry(
+            np.asarray(size), None, framing.short_side, stride, framing.max_aspect
+        )
+
+    def predict(
+        self,
+        pictures: Iterable[Picture | Source],
+        on_bad: Callable[[BadImage], None] | None = None,
+    ) -> Iterator[Prediction]:
+        """Find the parts in images, one after the other, in their order.
+
+        Images are read as they are needed and batched by size; memory does not grow.
+
+        Args:
+          pictures: paths, PIL images, or arrays uint8 [H, W, 3] or [H, W], of any size.
+          on_bad: told of each image that cannot be used, which is then left out; None makes
+            it an error.
+
+        Raises:
+          errors.DataError: names the image that cannot be used.
+        """
+        return predictions(Way(self.batch, self.geometry, self._look), sources_of(pictures), on_bad)
+
+    def _look(
+        self, names: list[str], pixels: np.ndarray, geometry: images.Geometry
+    ) -> list[Prediction]:
+        """Predict images [B, h, w, 3] of one size, of which there are as many as names."""
+        features = unit_features(
+            self.backbone, self.weights, pixels, half_stride=self.settings.half_stride
+        )
+        found = self.read(np.asarray(features, np.float16), geometry)
+        reader = Reader(self.parts, self.listed, self.stride, self.backbone.origin)
+        return [Prediction.of(reader, name, found.take(n)) for n, name in enumerate(names)]
+
+    def cell_matrix(self, geometry: images.Geometry) -> np.ndarray:
+        """Return the matrices [..., 3, 3] that take original pixels to the cells it detects on."""
+        return images.cell_matrix(geometry, self.stride, self.backbone.origin)
+
+    def box_sides(self, geometry: images.Geometry) -> np.ndarray:
+        """Return the side [n] of a part's box in n images, original pixels."""
+        return self.settings.box / self.framing.scale(geometry.crop)
+
+    def probabilities(self, features: np.ndarray, grids: np.ndarray) -> jax.Array:
+        """Return p(part | cell) of maps.
+
+        Args:
+          features: float16 [n, P, C], unit features.
+          grids: int [n, 2], rows and columns.
+
+        Returns:
+          probs [n, P, K + 1], zero on cells that do not exist.
+        """
+        return _probabilities(self.layer, self.params, features, grids, self.offset)
+
+    def detect(
+        self, features: np.ndarray, grids: np.ndarray, geometry: images.Geometry
+    ) -> Predictions:
+        """Detect all parts in images (section 3.3).
+
+        Args:
+          features: float16 [n, P, C], unit features.
+          grids: int [n, 2], rows and columns.
+          geometry: of the m <= n images that the first maps are of; what follows is left out.
+
+        Returns:
+          The predictions for the m images.
+        """
+        found = []
+        for packed, grid in zip(features[: len(geometry.size)], grids, strict=False):
+            packed = self._padded(packed)
+            probs = _probabilities_of(self.layer, self.params, packed, grid, self.offset)
+            centres = _centres(self.layer, self.params, packed, grid, self.offset)
+            found.append((self._peaks(probs, grid), centres))
+        detections, centres = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
+        points, mean = (
+            images.to_original(cells_to_pixels(cells, self.stride, self.backbone.origin), geometry)
+            for cells in (detections.points, centres)
+        )
+        return Predictions(points, detections.scores, mean)
+
+    def grids(self, geometry: images.Geometry) -> np.ndarray:
+        """Return rows and columns [..., 2] of the maps that it detects on."""
+        grids = (np.asarray(geometry.working) // self.backbone.stride).astype(np.int32)
+        return 2 * grids - 1 if self.settings.half_stride else grids
+
+    def read(self, features: np.ndarray, geometry: images.Geometry) -> Reading:
+        """Read parts, and the detections of listed channels, from maps of one size.
+
+        Args:
+          features: float16 [n, P, C], unit features.
+          geometry: of the m <= n images that the first maps are of, all of one working size.
+        """
+        grid = self.grids(geometry)[0]
+        member = membership(self.parts, self.layer.parts)
+        columns = np.array([*(one.channel for one in self.listed), self.layer.parts], np.int32)
+        found = []
+        for packed in features[: len(geometry.size)]:
+            probs = _probabilities_of(
+                self.layer, self.params, self._padded(packed), grid, self.offset
+            )
+            found.append((*_parts_of(probs, member, grid), self._peaks(probs[:, columns], grid)))
+        maps, points, scores, peaks = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
+        points, peak_points = (
+            images.to_original(cells_to_pixels(cells, self.stride, self.backbone.origin), geometry)
+            for cells in (points, peaks.points)
+        )
+        maps = maps[:, : grid.prod()].reshape(len(maps), *grid, -1)
+        sides = self.box_sides(geometry)
+        return Reading(geometry, maps, points, scores, peak_points, peaks.scores, sides)
+
+    def _padded(self, packed: np.ndarray) -> np.ndarray:
+        """Pad a map [P, C] to the most cells that one can have.
+
+        So all images are read by one program, from the run's features or anew, and get the same
+        bits.
+        """
+        most = self.grids(self.geometry((1, 10_000))).prod()
+        return np.pad(packed[:most], ((0, max(0, most - len(packed))), (0, 0)))
+
+    def _peaks(self, probs: jax.Array, grid: np.ndarray) -> Detections:
+        """Detect the channels of one map [P, n + 1], the background last."""
+        return _detect(
+            probs,
+            grid,
+            box_side=self.settings.box / self.stride,
+            nms_iou=self.settings.nms_iou,
+            per_part=self.settings.per_part,
+        )
+
+
+_detect = jax.jit(detect, static_argnames=("box_side", "nms_iou", "per_part"))
+_probabilities_of = jax.jit(packed_probabilities, static_argnums=0)
+_centres = jax.jit(part_centres, static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _probabilities(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
+    one = functools.partial(packed_probabilities, layer, params, offset=offset)
+    return jax.lax.map(lambda image: one(*image), (features, grids))
+
+
+@jax.jit
+def _parts_of(probs: jax.Array, member: jax.Array, grid: jax.Array):
+    """Return the maps of the parts [P, k + 1] of one image, their points [k, 2] and scores [k]."""
+    maps = probs @ member
+    return maps, *locate(maps, grid, width=AROUND)

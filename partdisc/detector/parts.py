@@ -1,0 +1,126 @@
+"""Parts as a user sees them: one or several channels, with an id, a colour, a name, figures."""
+
+import csv
+import io
+import pathlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from partdisc.errors import DataError
+
+# Distinct beside each other and on photos, in light and in dark; the order is fixed.
+COLOURS = (
+    "#e6194b", "#f58231", "#ffe119", "#3cb44b", "#42d4f4", "#4363d8", "#911eb4", "#f032e6",
+    "#9a6324", "#bfef45", "#469990", "#fabed4", "#808000", "#000075", "#aaffc3", "#800000",
+    "#dcbeff", "#ffd8b1", "#5c6bc0", "#00897b", "#c0ca33", "#6d4c41", "#ff7043", "#78909c",
+)  # fmt: skip
+MOST = len(COLOURS)
+
+
+class Part(NamedTuple):
+    """A part of the object class.
+
+    Attributes:
+      id: from 1, by falling presence.
+      name: the user's; "" until it has one.
+      colour: "#rrggbb".
+      channels: of the part layer that it is made of.
+      presence: share of the training images in which its score reaches the threshold.
+      maximum: largest score in the training images.
+      threshold: score from which it is present.
+      area: mean share of the object that it takes, where it is present.
+      place: (y, x) of its mean point in the object's box, (0, 0) to (1, 1).
+      agreement: share of its cells that aligned images give to it too.
+      mirror: share of its cells that the mirrored image gives to it too.
+      stability: share of its channels that it keeps when half of the images choose the parts.
+      neighbours: ids of the parts beside it, most often first.
+    """
+
+    id: int
+    name: str
+    colour: str
+    channels: tuple[int, ...]
+    presence: float
+    maximum: float
+    threshold: float
+    area: float
+    place: tuple[float, float]
+    agreement: float
+    mirror: float
+    stability: float
+    neighbours: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """Its name, or what stands for one."""
+        return self.name or f"part {self.id}"
+
+
+def make_parts(described: Iterable[dict[str, Any]]) -> tuple[Part, ...]:
+    """Make parts of what is known of them, in order; ids and colours follow it."""
+    return tuple(
+        Part(
+            **{"id": place, "name": "", "colour": COLOURS[place - 1]}
+            | {name: _plain(value) for name, value in fields.items()}
+        )
+        for place, fields in enumerate(described, 1)
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of JSON or NumPy as a part has it."""
+    value = value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+    return tuple(value) if isinstance(value, list) else value
+
+
+def membership(parts: tuple[Part, ...], channels: int) -> np.ndarray:
+    """Return what makes parts of channels: float32 [K + 1, k + 1], the background last in both."""
+    member = np.zeros((channels + 1, len(parts) + 1), np.float32)
+    for column, part in enumerate(parts):
+        member[list(part.channels), column] = 1.0
+    member[-1, -1] = 1.0
+    return member
+
+
+_COLUMNS = [name for name in Part._fields if name != "place"]
+
+
+def write_parts(path: pathlib.Path, parts: tuple[Part, ...]) -> None:
+    """Write parts.csv, in which the user gives names."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, "place_y", "place_x"])
+    for part in parts:
+        row = part._asdict()
+        place = row.pop("place")
+        cells = [" ".join(map(str, v)) if isinstance(v, tuple) else _short(v) for v in row.values()]
+        writer.writerow([*cells, *map(_short, place)])
+    path.write_text(text.getvalue())
+
+
+def _short(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def named(parts: tuple[Part, ...], path: pathlib.Path) -> tuple[Part, ...]:
+    """Give parts the names that a parts.csv has for the same channels; it may be absent.
+
+    Raises:
+      errors.DataError: the file is no such table.
+    """
+    if not path.exists():
+        return parts
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            names = {row["channels"]: row["name"].strip() for row in csv.DictReader(file)}
+    except (KeyError, UnicodeDecodeError, TypeError, AttributeError, csv.Error) as error:
+        raise DataError(
+            f"{path}: no table with the columns name and channels ({error}); delete the file, "
+            "and it is written anew"
+        ) from None
+    return tuple(
+        part._replace(name=names.get(" ".join(map(str, part.channels)), part.name))
+        for part in parts
+    )

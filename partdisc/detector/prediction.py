@@ -1,0 +1,271 @@
+"""What a detector says of one image, in pixels of the upright original."""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from partdisc.data import images
+from partdisc.detector.parts import Part
+
+# A cell is the object's where the background has less than the other half.
+OBJECT = 0.5
+
+
+class FoundPart(NamedTuple):
+    """A part in an image; there is always a point, and the score says whether to believe it.
+
+    Attributes:
+      id: of the part, from 1.
+      name: its name, or "part 3".
+      point: (y, x), pixels.
+      score: the largest p(part | cell), in [0, 1].
+      present: whether the score reaches the part's threshold.
+      box: (y0, x0, y1, x1), pixels, around the largest piece labelled with it, or None.
+      area: labelled with it, share of the image.
+    """
+
+    id: int
+    name: str
+    point: tuple[float, float]
+    score: float
+    present: bool
+    box: tuple[float, float, float, float] | None
+    area: float
+
+
+class FoundObject(NamedTuple):
+    """The object in an image: what is more probably some part than background.
+
+    Attributes:
+      box: (y0, x0, y1, x1), pixels, around its largest piece.
+      score: mean of 1 - p(background) in that piece, in [0, 1].
+      area: of that piece, share of the image.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    area: float
+
+
+class Detection(NamedTuple):
+    """One instance of a channel that is listed.
+
+    Attributes:
+      part: name of what the channel answers for.
+      channel: of the part layer.
+      score: p(channel | cell) at the peak, in [0, 1].
+      point: (y, x), pixels.
+      box: (y0, x0, y1, x1), pixels; it may reach past the image.
+    """
+
+    part: str
+    channel: int
+    score: float
+    point: tuple[float, float]
+    box: tuple[float, float, float, float]
+
+
+class Listed(NamedTuple):
+    """A channel whose detections are listed.
+
+    Attributes:
+      name: of what it answers for.
+      channel: of the part layer.
+      least: the score from which they are listed.
+    """
+
+    name: str
+    channel: int
+    least: float
+
+
+class Reader(NamedTuple):
+    """How predictions are read from maps.
+
+    Attributes:
+      parts: that are read.
+      listed: channels whose detections are listed.
+      stride: pixels of the network's input from one cell to the next.
+      origin: pixel of the first cell's centre.
+    """
+
+    parts: tuple[Part, ...]
+    listed: tuple[Listed, ...]
+    stride: float
+    origin: float
+
+
+class Reading(NamedTuple):
+    """What is read from the maps of n images, leading axes [n], or of one.
+
+    Attributes:
+      geometry: of the images.
+      maps: [rows, columns, k + 1], p(part | cell), the background last.
+      points: [k, 2], (y, x) of the parts, original pixels.
+      scores: [k], of the parts.
+      peaks: [listed, D, 2], (y, x) of the channels' detections, original pixels.
+      peak_scores: [listed, D], -inf in unused slots.
+      box_sides: [], side of a detection's box, original pixels.
+    """
+
+    geometry: images.Geometry
+    maps: np.ndarray
+    points: np.ndarray
+    scores: np.ndarray
+    peaks: np.ndarray
+    peak_scores: np.ndarray
+    box_sides: np.ndarray
+
+    def take(self, index: int) -> "Reading":
+        """Return what was read from the maps of one image."""
+        return Reading(self.geometry.take(index), *(array[index] for array in self[1:]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a detector says of one image.
+
+    Attributes:
+      image: its name.
+      size: height and width of the upright original, pixels.
+      object: the object, or None.
+      parts: all parts, in the order of their ids.
+      detections: of the channels that are listed, by part, strongest first.
+      geometry: how the image became the network's input.
+      labels: uint8 [h, w], on the network's input: the id of the part, 0 for background.
+    """
+
+    image: str
+    size: tuple[int, int]
+    object: FoundObject | None
+    parts: tuple[FoundPart, ...]
+    detections: tuple[Detection, ...]
+    geometry: images.Geometry = dataclasses.field(repr=False)
+    labels: np.ndarray = dataclasses.field(repr=False)
+
+    @classmethod
+    def of(cls, reader: Reader, name: str, found: Reading) -> "Prediction":
+        """Make the prediction of one image of what was read from its maps."""
+        geometry = found.geometry
+        fine = on_pixels(found.maps, geometry, reader)
+        labels = label_pixels(fine)
+        height, width = (int(side) for side in geometry.size)
+        return cls(
+            image=name,
+            size=(height, width),
+            object=find_object(1.0 - fine[..., -1], geometry),
+            parts=_parts(reader, labels, found),
+            detections=_detections(reader, found),
+            geometry=geometry,
+            labels=labels,
+        )
+
+    @functools.cached_property
+    def mask(self) -> np.ndarray:
+        """The part of each pixel of the original, uint8 [H, W]: its id, 0 for background."""
+        return to_original_size(self.labels, self.geometry)
+
+
+def to_original_size(labels: np.ndarray, geometry: images.Geometry) -> np.ndarray:
+    """Bring labels [h, w] of the network's input to the original's pixels, the nearest one."""
+    y0, x0, y1, x1 = (int(edge) for edge in geometry.crop)
+    mask = np.zeros(tuple(geometry.size), labels.dtype)
+    resized = Image.fromarray(labels).resize((x1 - x0, y1 - y0), Image.Resampling.NEAREST)
+    mask[y0:y1, x0:x1] = np.asarray(resized)
+    return mask
+
+
+def on_pixels(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np.ndarray:
+    """Bring maps to the pixels of the network's input, bilinearly.
+
+    Args:
+      maps: [rows, columns, k + 1], p(part | cell).
+      geometry: of the image.
+      reader: whose cells they are.
+
+    Returns:
+      float32 [h, w, k + 1]; beyond the outermost cells their values go on.
+    """
+    down, across = (
+        _weights(int(side), cells, reader.stride, reader.origin)
+        for side, cells in zip(geometry.working, maps.shape[:2], strict=True)
+    )
+    columns = np.tensordot(across, maps, (1, 1))  # [w, rows, k + 1]
+    return np.tensordot(down, columns, (1, 1))
+
+
+@functools.lru_cache(maxsize=64)
+def _weights(side: int, cells: int, stride: float, origin: float) -> np.ndarray:
+    """Return the weights [side, cells] of the cells at each pixel."""
+    place = np.clip((np.arange(side) - origin) / stride, 0, cells - 1)
+    weights = np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(cells)[None]))
+    return weights.astype(np.float32)
+
+
+def label_pixels(fine: np.ndarray) -> np.ndarray:
+    """Label pixels by the most probable part: uint8 [h, w], 1 to k, and 0 for background."""
+    labels = np.argmax(fine[..., :-1], axis=-1) + 1 if fine.shape[-1] > 1 else 0
+    return np.where(fine[..., -1] < 1 - OBJECT, labels, 0).astype(np.uint8)
+
+
+def largest_piece(mask: np.ndarray) -> np.ndarray:
+    """Return the largest connected piece of a mask, bool [h, w]; empty where it is."""
+    pieces, count = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    return pieces == 1 + np.argmax(sizes) if count else np.zeros(mask.shape, bool)
+
+
+def bounds(mask: np.ndarray, geometry: images.Geometry) -> tuple[float, float, float, float]:
+    """Return the box around a mask [h, w] of the network's input, pixels of the original."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    corners = np.array([[rows[0], columns[0]], [rows[-1] + 1, columns[-1] + 1]]) - 0.5
+    return tuple(images.to_original(corners, geometry).ravel().tolist())
+
+
+def find_object(foreground: np.ndarray, geometry: images.Geometry) -> FoundObject | None:
+    """Find the object: the largest piece where the background has less than a half.
+
+    Args:
+      foreground: [h, w], 1 - p(background) on the network's input.
+      geometry: of the image.
+    """
+    piece = largest_piece(foreground > OBJECT)
+    if not piece.any():
+        return None
+    return FoundObject(
+        bounds(piece, geometry), float(foreground[piece].mean()), float(piece.mean())
+    )
+
+
+def _parts(reader: Reader, labels: np.ndarray, found: Reading) -> tuple[FoundPart, ...]:
+    listed = []
+    for place, part in enumerate(reader.parts):
+        mask, score = labels == part.id, float(found.scores[place])
+        listed.append(
+            FoundPart(
+                id=part.id,
+                name=part.title,
+                point=tuple(found.points[place].tolist()),
+                score=score,
+                present=score >= part.threshold,
+                box=bounds(largest_piece(mask), found.geometry) if mask.any() else None,
+                area=float(mask.mean()),
+            )
+        )
+    return tuple(listed)
+
+
+def _detections(reader: Reader, found: Reading) -> tuple[Detection, ...]:
+    half = 0.5 * float(found.box_sides)
+    listed = []
+    for one, points, scores in zip(reader.listed, found.peaks, found.peak_scores, strict=True):
+        for point, score in zip(points, scores, strict=True):
+            if score >= one.least and np.isfinite(score):
+                box = (*(point - half).tolist(), *(point + half).tolist())
+                place = tuple(point.tolist())
+                listed.append(Detection(one.name, one.channel, float(score), place, box))
+    return tuple(listed)

@@ -1,0 +1,103 @@
+"""The images that parts are looked for in: a folder, a pattern, a list, or images in memory."""
+
+import glob
+import os
+import pathlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from partdisc.data import images
+from partdisc.data.preparation import check_usable
+from partdisc.data.record import ENDINGS, find_files
+from partdisc.errors import DataError
+
+# A picture: a file's path, a PIL image, or an array uint8 [H, W, 3] or [H, W].
+Picture = str | os.PathLike | Image.Image | np.ndarray
+
+
+class Source(NamedTuple):
+    """One image to look at.
+
+    Attributes:
+      name: in the output.
+      picture: the file, or the image itself.
+    """
+
+    name: str
+    picture: Picture
+
+
+def find_sources(given: str) -> list[Source]:
+    """List the images that a user names, in a fixed order.
+
+    Args:
+      given: a folder (all images below it, by their names), a pattern with `*`, `?` or `[`
+        (`**` goes into folders), a text file with a path a line (in its order; `#` begins a
+        comment; paths are relative to it), or one image.
+
+    Raises:
+      errors.DataError: there is no image by that name.
+    """
+    path = pathlib.Path(given).expanduser()
+    if path.is_dir():
+        names = [name for name in find_files(path) if name.lower().endswith(ENDINGS)]
+        found = [Source(name, path / name) for name in names]
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+        found = [
+            Source(line, path.parent / pathlib.Path(line).expanduser()) for line in lines if line
+        ]
+    elif path.is_file():
+        found = [Source(path.name, path)]
+    else:
+        files = sorted(glob.glob(str(path), recursive=True))
+        found = [Source(file, pathlib.Path(file)) for file in files if os.path.isfile(file)]
+    if not found:
+        raise DataError(
+            f"{given}: no image there; allowed are a folder with {', '.join(ENDINGS)} files, a "
+            "pattern such as 'photos/*.jpg', a .txt file with a path a line, or one image"
+        )
+    return found
+
+
+def sources_of(pictures: Iterable[Picture | Source]) -> Iterator[Source]:
+    """Name pictures: files by their paths, others by their places, from 0."""
+    for place, one in enumerate(pictures):
+        if isinstance(one, Source):
+            yield one
+        elif isinstance(one, str | os.PathLike):
+            yield Source(os.fspath(one), one)
+        else:
+            yield Source(str(place), one)
+
+
+def load(picture: Picture) -> np.ndarray:
+    """Return a picture as upright RGB, uint8 [H, W, 3].
+
+    Raises:
+      errors.DataError: it is no image, damaged, too large, or a strip. Gives the reason alone.
+    """
+    pixels = pixels_of(picture)
+    check_usable(pixels.shape[:2], np.full(4, np.nan))
+    return pixels
+
+
+def pixels_of(picture: Any) -> np.ndarray:
+    if isinstance(picture, str | os.PathLike):
+        try:
+            return images.decode(pathlib.Path(picture).expanduser().read_bytes())
+        except OSError as error:
+            raise DataError(error.strerror or str(error)) from None
+    if isinstance(picture, Image.Image):
+        return images.upright_rgb(picture)
+    array = np.asarray(picture)
+    if array.dtype == np.uint8 and array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=-1)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise DataError(
+            f"an array of {array.dtype} {list(array.shape)}; allowed is uint8 [H, W, 3]"
+        )
+    return array

@@ -1,0 +1,131 @@
+"""Images through a detector one after the other: batched by size, in order, in bounded memory."""
+
+import concurrent.futures
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from partdisc.data import images
+from partdisc.data.bad_images import BadImage
+from partdisc.detector.prediction import Prediction
+from partdisc.detector.sources import Source, load
+from partdisc.errors import DataError
+
+# Images that wait, at most, until enough of their size make a batch.
+WINDOW = 64
+READERS = 4
+
+
+class Way(NamedTuple):
+    """What images go through.
+
+    Attributes:
+      batch: images at once.
+      geometry: says how an image of a height and width becomes the network's input.
+      look: predicts images of one size, given their names, pixels [batch, h, w, 3] and
+        geometry; the last pixels may be of no image.
+    """
+
+    batch: int
+    geometry: Callable[[tuple[int, int]], images.Geometry]
+    look: Callable[[list[str], np.ndarray, images.Geometry], list[Prediction]]
+
+
+class Prepared(NamedTuple):
+    """An image on its way.
+
+    Attributes:
+      place: among all images.
+      name: of the image.
+      geometry: how it became the network's input.
+      pixels: the input, uint8 [h, w, 3].
+      reason: why it cannot be used, "" where it can.
+    """
+
+    place: int
+    name: str
+    geometry: images.Geometry | None
+    pixels: np.ndarray | None
+    reason: str
+
+
+def predictions(
+    way: Way, sources: Iterable[Source], on_bad: Callable[[BadImage], None] | None
+) -> Iterator[Prediction]:
+    """Yield the prediction of each image, in their order.
+
+    Args:
+      way: what they go through.
+      sources: the images; they are read as they are needed, a window ahead.
+      on_bad: told of each image that cannot be used, which is then left out; None makes it an
+        error.
+
+    Raises:
+      errors.DataError: names the image that cannot be used.
+    """
+    ready: dict[int, Prediction | None] = {}
+    waiting: dict[tuple[int, int], list[Prepared]] = {}
+    place = done = 0
+    for one in _read_ahead(way, sources):
+        place = one.place
+        if one.reason:
+            if on_bad is None:
+                raise DataError(f"{one.name}: {one.reason}")
+            on_bad(BadImage(one.name, one.reason))
+            ready[place] = None
+        else:
+            size = one.pixels.shape[:2]
+            group = waiting.setdefault(size, [])
+            group.append(one)
+            if len(group) == way.batch:
+                ready |= _predict(way, waiting.pop(size))
+        oldest = min((group[0].place for group in waiting.values()), default=place)
+        if place - oldest >= WINDOW:
+            size = next(size for size, group in waiting.items() if group[0].place == oldest)
+            ready |= _predict(way, waiting.pop(size))
+        while done in ready:
+            if (prediction := ready.pop(done)) is not None:
+                yield prediction
+            done += 1
+    for group in waiting.values():
+        ready |= _predict(way, group)
+    yield from (found for _, found in sorted(ready.items()) if found is not None)
+
+
+def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:
+    """Read and resize images in threads, a few batches ahead of what is asked for."""
+
+    def read(place: int, source: Source) -> Prepared:
+        try:
+            image = load(source.picture)
+        except DataError as error:
+            return Prepared(place, source.name, None, None, str(error))
+        geometry = way.geometry(image.shape[:2])
+        return Prepared(place, source.name, geometry, images.prepare(image, geometry), "")
+
+    with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
+        ahead: deque[concurrent.futures.Future] = deque()
+        for place, source in enumerate(sources):
+            ahead.append(readers.submit(read, place, source))
+            if len(ahead) > 2 * way.batch + READERS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _predict(way: Way, group: list[Prepared]) -> dict[int, Prediction]:
+    """Predict images of one size: place -> prediction.
+
+    A short group is filled up, so that each image size is compiled once and one image alone
+    gives what it gives in a batch.
+    """
+    pixels = np.stack([one.pixels for one in group])
+    fill = way.batch - len(group)
+    pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
+    geometry = images.Geometry(
+        *(np.stack(fields) for fields in zip(*(one.geometry for one in group), strict=True))
+    )
+    found = way.look([one.name for one in group], pixels, geometry)
+    return {one.place: prediction for one, prediction in zip(group, found, strict=True)}

@@ -1,0 +1,142 @@
+"""What a trained layer's channels have to do with each other: evidence for the parts of it."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.backbones import unit_features
+from partdisc.data import images as pictures
+from partdisc.discovery.features import DTYPE, batches
+from partdisc.discovery.run import Run
+from partdisc.discovery.supervision import forward, gather, supervise, with_pools
+from partdisc.method.part_layer import packed_probabilities
+from partdisc.method.parts import blur, joint, mirror
+from partdisc.method.warp import mean_map, warp_weights
+from partdisc.progress import Progress
+
+# Training images that are looked at, at most, in so many blocks; and how many at a time.
+SAMPLE, BLOCKS, BATCH = 240, 20, 4
+
+
+class Evidence(NamedTuple):
+    """How often one channel holds a cell and another the same place elsewhere.
+
+    Attributes:
+      pools: [BLOCKS, K + 1, K + 1], in the aligned pool; a block is of its own images.
+      mirror: [BLOCKS, K + 1, K + 1], in the mirrored image.
+      beside: [K + 1, K + 1], a cell away in the same image.
+    """
+
+    pools: np.ndarray
+    mirror: np.ndarray
+    beside: np.ndarray
+
+
+def gather_evidence(run: Run) -> Evidence:
+    """Look at a sample of the training images, their aligned pools and their mirror images."""
+    count = len(run.images.features)
+    sample = np.random.default_rng(run.seed).permutation(count)[:SAMPLE].astype(np.int32)
+    with Progress("parts", total=2 * len(sample), unit="images") as progress:
+        pools, beside = _in_pools(run, sample, progress)
+        mirrored = _in_mirror(run, sample, progress)
+    return Evidence(pools, mirrored, beside)
+
+
+def _block(place: int, count: int) -> int:
+    """Return the block of the `place`-th of so many images."""
+    return place * BLOCKS // count
+
+
+def _in_pools(run: Run, sample: np.ndarray, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+    channels = run.settings.layer.parts + 1
+    pools = np.zeros((BLOCKS, channels, channels), np.float32)
+    beside = np.zeros((channels, channels), np.float32)
+    members, key = jnp.asarray(run.pools.members), jax.random.key(run.seed)
+    for start in range(0, len(sample), BATCH):
+        targets = np.resize(sample[start : start + BATCH], BATCH)
+        joints, near = _pool_joints(
+            run.settings,
+            run.detector.params,
+            run.images,
+            with_pools(targets, members),
+            jax.random.fold_in(key, start),
+        )
+        joints, near = np.asarray(joints), np.asarray(near)
+        for n in range(min(BATCH, len(sample) - start)):
+            pools[_block(start + n, len(sample))] += joints[n]
+            beside += near[n]
+            progress.advance(1)
+    return pools, beside
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _pool_joints(settings, params, images, members, key):
+    """Return joints [B, K + 1, K + 1] of targets with their pools, and with cells beside."""
+    batch = gather(images, members)
+    probs = forward(settings, params, batch)
+    weights = supervise(key, settings, batch, probs).weights
+
+    def one(own, others, weights, valid, grid):
+        mean, coverage = mean_map(own, others, weights, False)
+        return joint(own, mean, valid & (coverage > 1e-3)), joint(
+            own, blur(own, grid, width=1.0), valid
+        )
+
+    return jax.vmap(one)(probs[:, 0], probs[:, 1:], weights, batch.valid[:, 0], batch.grids[:, 0])
+
+
+def _in_mirror(run: Run, sample: np.ndarray, progress: Progress) -> np.ndarray:
+    detector, inputs = run.detector, run.inputs
+    channels = detector.layer.parts + 1
+    joints = np.zeros((BLOCKS, channels, channels), np.float32)
+    train = inputs.dataset.splits["train"][sample]
+    sizes = np.asarray(inputs.geometry.working)[train]
+    order = np.lexsort((np.arange(len(train)), sizes[:, 1], sizes[:, 0]))
+    for group in batches(order, sizes, detector.batch):
+        index = train[group]
+        pixels = np.stack(
+            [
+                pictures.prepare(inputs.dataset.image(int(i)), inputs.geometry.take(int(i)))[
+                    :, ::-1
+                ]
+                for i in index
+            ]
+        )
+        fill = detector.batch - len(group)
+        mirrored = unit_features(
+            detector.backbone,
+            detector.weights,
+            np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0))),
+            half_stride=detector.settings.half_stride,
+        )
+        own, grids = run.features.take_fine(index)
+        extent = (pixels.shape[2] - 1 - 2 * detector.backbone.origin) / detector.stride
+        own = np.pad(own, ((0, fill), (0, 0), (0, 0)))[:, : mirrored.shape[1]]
+        found = _mirror_joints(
+            detector.layer,
+            detector.params,
+            (own, np.asarray(mirrored, DTYPE)),
+            grids[0],
+            detector.offset,
+            np.float32(extent),
+        )
+        for place, one in zip(group, np.asarray(found), strict=False):
+            joints[_block(place, len(sample))] += one
+            progress.advance(1)
+    return joints
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _mirror_joints(layer, params, pairs, grid, offset, extent):
+    """Return joints [B, K + 1, K + 1] of images of one size with their mirror images."""
+    weights = warp_weights(mirror(extent), grid, grid, pairs[0].shape[1])
+
+    def one(pair):
+        maps, flipped = (packed_probabilities(layer, params, one, grid, offset) for one in pair)
+        mean, coverage = mean_map(maps, flipped[None], weights[:, None], False)
+        return joint(maps, mean, coverage > 0.5)
+
+    return jax.lax.map(one, pairs)

@@ -1,0 +1,80 @@
+"""Predict parts in images with what a run has trained: `--mode=predict`."""
+
+import pathlib
+import re
+from typing import NamedTuple
+
+from partdisc.data import bad_images
+from partdisc.detector import find_sources, load
+from partdisc.errors import ConfigError
+from partdisc.export.predictions import FORMATS, LINES, Extras, write_predictions
+from partdisc.progress import Progress, say
+
+
+class Asked(NamedTuple):
+    """What the user asks for.
+
+    Attributes:
+      images: a folder, a pattern, a .txt list, or one image.
+      out: folder of all that is written.
+      formats: by commas, `jsonl` and those of `FORMATS`.
+      overlays: whether to draw the parts on the images.
+      masks: whether to write the part of each pixel.
+      shard: "i/n", the i-th of n equal shares of the images, from 1; "" for all.
+    """
+
+    images: str
+    out: str
+    formats: str = "jsonl"
+    overlays: bool = False
+    masks: bool = False
+    shard: str = ""
+
+
+def predict(workdir: str, asked: Asked) -> int:
+    """Predict parts in images by the detector of a run, and write what was found.
+
+    Returns:
+      The exit status: 0, or 1 where no image could be used.
+
+    Raises:
+      errors.PartdiscError: what the user has to mend.
+    """
+    for name in ("images", "out"):
+        if not getattr(asked, name):
+            raise ConfigError(f"--mode=predict needs --{name}")
+    if not workdir:
+        raise ConfigError("--mode=predict needs --workdir, the folder of a run")
+    extras = Extras(_formats(asked.formats), asked.overlays, asked.masks)
+    sources = find_sources(asked.images)
+    sources = sources[_share(asked.shard)]
+    detector = load(pathlib.Path(workdir))
+    say(f"detector: {len(detector.parts)} parts, {detector.backbone.name}, {workdir}")
+    folder = pathlib.Path(asked.out).expanduser().absolute()
+    with Progress("predicting", total=len(sources), unit="images") as progress:
+        count = write_predictions(folder, detector, sources, extras, progress.advance)
+    for line in bad_images.report(count.bad, f"all in {LINES}"):
+        say(line)
+    say(f"{count.images - len(count.bad)} of {count.images} images: {folder / LINES}")
+    for name in extras.formats:
+        say(f"{name}: {folder / f'predictions.{name}'}")
+    return int(len(count.bad) == count.images)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    allowed = ("jsonl", *FORMATS)
+    for name in names:
+        if name not in allowed:
+            raise ConfigError(f"--format has '{name}'; allowed, by commas: {', '.join(allowed)}")
+    return tuple(name for name in names if name in FORMATS)
+
+
+def _share(text: str) -> slice:
+    """Return the images of a shard, every n-th one."""
+    if not text:
+        return slice(None)
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise ConfigError(f"--shard is '{text}'; allowed is i/n, from 1/n to n/n")
+    return slice(int(match[1]) - 1, None, int(match[2]))

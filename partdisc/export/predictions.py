@@ -1,0 +1,191 @@
+"""Predictions on any images, written as they come: a line an image, and tables made of the lines.
+
+A run that was stopped goes on after its last whole line.
+"""
+
+import csv
+import json
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from partdisc.data.bad_images import BadImage
+from partdisc.detector import Detector, Prediction, Source
+from partdisc.errors import WorkdirError
+from partdisc.export.overlays import draw_overlay, indexed_mask
+from partdisc.workdir import atomic, digest, read_json, write_json
+
+LINES, ABOUT = "predictions.jsonl", "predictions.json"
+
+
+class Extras(NamedTuple):
+    """What is written besides the lines.
+
+    Attributes:
+      formats: of `FORMATS`.
+      overlays: whether to draw the parts on the images.
+      masks: whether to write the part of each pixel.
+    """
+
+    formats: tuple[str, ...] = ()
+    overlays: bool = False
+    masks: bool = False
+
+
+class Count(NamedTuple):
+    """How many images there were, and those that could not be used."""
+
+    images: int
+    bad: list[BadImage]
+
+
+def write_predictions(
+    folder: pathlib.Path,
+    detector: Detector,
+    sources: list[Source],
+    extras: Extras,
+    advance: Callable[[int], None] = lambda images: None,
+) -> Count:
+    """Predict images and write what was found.
+
+    Args:
+      folder: where; made where absent.
+      detector: what looks.
+      sources: the images.
+      extras: what is written besides the lines.
+      advance: told how many images are done, those of an earlier run first.
+
+    Returns:
+      How many images there were, and which were bad.
+
+    Raises:
+      errors.WorkdirError: the folder holds predictions of other images or another detector.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done = _take_up(folder, _key(detector, sources))
+    advance(done)
+    with open(folder / LINES, "a", encoding="utf-8") as file:
+        for source, row, prediction in _rows(detector, sources[done:]):
+            if prediction is not None:
+                _draw(folder, detector, source, prediction, extras)
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            advance(1)
+    for name in extras.formats:
+        with atomic(folder / f"predictions.{name}") as temporary:
+            FORMATS[name](temporary, read_lines(folder / LINES))
+    bad = [
+        BadImage(row["image"], row["problem"])
+        for row in read_lines(folder / LINES)
+        if "problem" in row
+    ]
+    return Count(len(sources), bad)
+
+
+def _key(detector: Detector, sources: list[Source]) -> str:
+    params = {name: np.asarray(value) for name, value in detector.params.items()}
+    parts = [part._asdict() for part in detector.parts]
+    return digest(params, detector.weights.digest, parts, [str(one.picture) for one in sources])
+
+
+def _take_up(folder: pathlib.Path, key: str) -> int:
+    """Return how many images an earlier run has done, and cut off a line that it left half."""
+    lines, about = folder / LINES, read_json(folder / ABOUT)
+    if lines.exists() and (about or {}).get("key") != key:
+        raise WorkdirError(
+            f"{folder} holds predictions of other images, or of another detector; give --out "
+            "another folder"
+        )
+    write_json(folder / ABOUT, {"key": key})
+    if not lines.exists():
+        return 0
+    count = whole = 0
+    with open(lines, "rb+") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                count, whole = count + 1, whole + len(line)
+        file.truncate(whole)
+    return count
+
+
+def _rows(
+    detector: Detector, sources: list[Source]
+) -> Iterator[tuple[Source, dict[str, Any], Prediction | None]]:
+    """Yield each image with its row: what was found, or why it cannot be used."""
+    bad: dict[str, BadImage] = {}
+    names = [one._replace(name=str(place)) for place, one in enumerate(sources)]
+    found = detector.predict(names, lambda one: bad.__setitem__(one.name, one))
+    prediction = next(found, None)
+    for place, source in enumerate(sources):
+        if prediction is not None and prediction.image == str(place):
+            yield source, row_of(prediction) | {"image": source.name}, prediction
+            prediction = next(found, None)
+        else:
+            yield source, {"image": source.name, "problem": bad[str(place)].reason}, None
+
+
+def row_of(prediction: Prediction) -> dict[str, Any]:
+    """Return a prediction as JSON writes it: points (y, x), boxes (y0, x0, y1, x1), pixels."""
+    whole = prediction.object
+    return {
+        "image": prediction.image,
+        "size": list(prediction.size),
+        "object": _rounded(whole._asdict()) if whole else None,
+        "parts": [_rounded(part._asdict()) for part in prediction.parts],
+        "detections": [_rounded(one._asdict()) for one in prediction.detections],
+    }
+
+
+def _rounded(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: _round(value, name) for name, value in fields.items()}
+
+
+def _round(value: Any, name: str) -> Any:
+    if isinstance(value, tuple):
+        return [_round(one, name) for one in value]
+    places = 2 if name in ("point", "box") else 4
+    return round(value, places) if isinstance(value, float) else value
+
+
+def read_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file of JSON lines."""
+    with open(path, encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def write_csv(path: pathlib.Path, rows: Iterator[dict[str, Any]]) -> None:
+    """Write a row for each part of each image; `--mode=score` reads it."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "part", "y", "x", "score", "present", "id", "area"])
+        for row in rows:
+            for part in row.get("parts", ()):
+                figures = (part["score"], int(part["present"]), part["id"], part["area"])
+                writer.writerow([row["image"], part["name"], *part["point"], *figures])
+
+
+def _draw(
+    folder: pathlib.Path,
+    detector: Detector,
+    source: Source,
+    prediction: Prediction,
+    extras: Extras,
+) -> None:
+    name = pathlib.PurePath(source.name).with_suffix(".png")
+    name = name.relative_to(name.anchor)
+    if extras.overlays:
+        _save(draw_overlay(detector.parts, source, prediction), folder / "overlays" / name)
+    if extras.masks:
+        _save(indexed_mask(detector.parts, prediction), folder / "masks" / name)
+
+
+def _save(image: Image.Image, path: pathlib.Path) -> None:
+    with atomic(path) as temporary:
+        image.save(temporary)
+
+
+# Name of a format -> what writes it to a file from the rows of the lines.
+FORMATS: dict[str, Callable[[pathlib.Path, Iterator[dict[str, Any]]], None]] = {"csv": write_csv}

@@ -1,0 +1,85 @@
+"""A detector in a file: what is loaded is what was saved, and errors that say what to do."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from detectors import small_detector
+
+import partdisc
+from partdisc.detector import keep, load, save
+from partdisc.detector.files import NAME, TABLE
+from partdisc.errors import ConfigError, DataError, WeightsError, WorkdirError
+
+
+@pytest.fixture
+def detector():
+    return small_detector()
+
+
+def test_what_is_loaded_predicts_the_same(tmp_path, detector, rng):
+    save(detector, tmp_path / "birds.npz")
+    loaded = load(tmp_path / "birds.npz")
+    for field in ("backbone", "framing", "layer", "settings", "batch", "parts", "choices"):
+        assert getattr(loaded, field) == getattr(detector, field), field
+    assert loaded.listed == detector.listed
+    picture = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    (one,), (other,) = detector.predict([picture]), loaded.predict([picture])
+    assert one.parts == other.parts and one.detections == other.detections
+    assert one.object == other.object
+
+
+def test_names_of_the_table_count_by_channels(tmp_path, detector):
+    keep(tmp_path, detector)
+    rows = (tmp_path / TABLE).read_text().splitlines()
+    rows[2] = rows[2].replace("2,,", "2,left wing,", 1)
+    (tmp_path / TABLE).write_text("\n".join(rows) + "\n")
+    loaded = partdisc.load(tmp_path)
+    assert [part.title for part in loaded.parts] == ["part 1", "left wing", "part 3"]
+    # They are kept when the same parts are written again, and are of no other parts.
+    keep(tmp_path, detector)
+    assert "left wing" in (tmp_path / TABLE).read_text()
+    assert [part.name for part in load(tmp_path).with_parts(2).parts] == ["", ""]
+    keep(tmp_path, detector.with_parts(2))
+    assert "left wing" not in (tmp_path / TABLE).read_text()
+
+
+def test_a_table_that_is_none_is_one_line(tmp_path, detector):
+    keep(tmp_path, detector)
+    (tmp_path / TABLE).write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"parts\.csv.*name and channels"):
+        load(tmp_path)
+
+
+def test_another_number_of_parts(detector):
+    assert len(detector.with_parts(2).parts) == 2 and len(detector.parts) == 3
+    with pytest.raises(ConfigError, match="4; allowed: 2 to 3"):
+        detector.with_parts(4)
+    with pytest.raises(ConfigError, match="has none"):
+        dataclasses.replace(detector, choices={}).with_parts(2)
+
+
+def test_no_detector_a_damaged_one_and_one_of_another_version(tmp_path, detector):
+    with pytest.raises(WorkdirError, match=r"there is no detector.*--mode=train"):
+        load(tmp_path)
+    save(detector, tmp_path / NAME)
+    whole = (tmp_path / NAME).read_bytes()
+    for cut in (0, 20, len(whole) // 2, len(whole) - 1):
+        (tmp_path / NAME).write_bytes(whole[:cut])
+        with pytest.raises(WorkdirError, match="damaged"):
+            load(tmp_path)
+    save(detector, tmp_path / NAME)
+    with np.load(tmp_path / NAME) as file:
+        arrays = {name: file[name] for name in file.files}
+    about = json.loads(str(arrays["about"])) | {"format": 99}
+    np.savez(tmp_path / NAME, **arrays | {"about": json.dumps(about)})
+    with pytest.raises(WorkdirError, match="format 99"):
+        load(tmp_path)
+
+
+def test_other_weights_are_refused(tmp_path, detector):
+    other = dataclasses.replace(detector, weights=detector.weights._replace(digest="another"))
+    save(other, tmp_path / NAME)
+    with pytest.raises(WeightsError, match="made with random, seed 0"):
+        load(tmp_path)

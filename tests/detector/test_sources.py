@@ -1,0 +1,85 @@
+"""The images that a user names, and pictures of every kind."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from partdisc.detector import Source, find_sources
+from partdisc.detector.sources import load, sources_of
+from partdisc.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    (tmp_path / "b").mkdir()
+    for name in ("z.png", "b/a.jpg", "c.JPEG"):
+        picture = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(tmp_path / name)
+    (tmp_path / "notes.md").write_text("no image")
+    return tmp_path
+
+
+def names(given):
+    return [one.name for one in find_sources(str(given))]
+
+
+def test_a_folder_is_all_images_below_it_in_the_order_of_their_names(folder):
+    assert names(folder) == ["b/a.jpg", "c.JPEG", "z.png"]
+    assert [one.picture for one in find_sources(str(folder))] == [
+        folder / name for name in ("b/a.jpg", "c.JPEG", "z.png")
+    ]
+
+
+def test_a_pattern_a_list_and_one_image(folder):
+    assert names(folder / "*.png") == [str(folder / "z.png")]
+    assert names(folder / "**" / "*.jpg") == [str(folder / "b" / "a.jpg")]
+    (folder / "list.txt").write_text("z.png  # the last first\n\nb/a.jpg\n")
+    found = find_sources(str(folder / "list.txt"))
+    assert found == [Source("z.png", folder / "z.png"), Source("b/a.jpg", folder / "b/a.jpg")]
+    assert names(folder / "z.png") == ["z.png"]
+
+
+@pytest.mark.parametrize("given", ["none", "*.gif", "empty"])
+def test_nothing_there_is_said_with_what_is_allowed(folder, given):
+    (folder / "empty").mkdir()
+    with pytest.raises(DataError, match=r"no image there.*pattern.*\.txt"):
+        find_sources(str(folder / given))
+
+
+def test_the_home_folder_may_be_a_tilde(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    assert names("~/z.png") == ["z.png"]
+
+
+def test_pictures_of_every_kind_are_upright_rgb(folder, rng):
+    grey = rng.integers(0, 256, (5, 7), dtype=np.uint8)
+    np.testing.assert_array_equal(load(grey), np.repeat(grey[..., None], 3, axis=2))
+    colour = rng.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(load(colour), colour)
+    np.testing.assert_array_equal(load(Image.fromarray(colour)), colour)
+    assert load(Image.fromarray(grey)).shape == (5, 7, 3)
+    assert load(folder / "z.png").shape == load(str(folder / "z.png")).shape == (20, 30, 3)
+    turned = Image.fromarray(colour)
+    turned.getexif()[0x0112] = 6
+    np.testing.assert_array_equal(load(turned), np.rot90(colour, -1))
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros((4, 4, 3), np.float32), "float32"),
+        (np.zeros((4, 4, 4), np.uint8), "4, 4, 4"),
+        (np.zeros((0, 4, 3), np.uint8), "0, 4, 3"),
+        (np.zeros((2, 90, 3), np.uint8), "longer than"),
+        ("/no/such.jpg", "No such file"),
+    ],
+)
+def test_what_is_no_picture_says_why(picture, words):
+    with pytest.raises(DataError, match=words):
+        load(picture)
+
+
+def test_pictures_are_named_by_path_or_place():
+    grey = np.zeros((4, 4), np.uint8)
+    found = [one.name for one in sources_of(["a.png", grey, Source("b", grey), grey])]
+    assert found == ["a.png", "1", "b", "3"]

@@ -1,0 +1,89 @@
+"""Images through a detector: their order, their sizes, bad ones, and one alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from detectors import small_detector
+from PIL import Image
+
+from partdisc.detector import stream
+from partdisc.errors import DataError
+
+SIZES = [(48, 48), (60, 90), (48, 48), (200, 100), (90, 60), (48, 48), (60, 90)]
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return small_detector()
+
+
+@pytest.fixture
+def pictures(rng):
+    return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in SIZES]
+
+
+def same(first, second):
+    """Check that two predictions are equal, bit for bit."""
+    for field in dataclasses.fields(first):
+        if field.name not in ("image", "geometry", "labels"):
+            assert getattr(first, field.name) == getattr(second, field.name), field.name
+    np.testing.assert_array_equal(first.labels, second.labels)
+
+
+def test_predictions_come_in_the_order_of_the_images(detector, pictures):
+    found = list(detector.predict(pictures))
+    assert [one.image for one in found] == [str(n) for n in range(len(SIZES))]
+    assert [one.size for one in found] == SIZES
+    for one in found:
+        assert [part.id for part in one.parts] == [1, 2, 3]
+        assert one.mask.shape == one.size and one.mask.max() <= 3
+
+
+def test_one_image_alone_gives_what_it_gives_among_others(detector, pictures):
+    together = list(detector.predict(pictures))
+    for place in (0, 3, 6):
+        (alone,) = detector.predict([pictures[place]])
+        same(alone, together[place])
+
+
+def test_images_do_not_wait_longer_than_the_window(detector, pictures, monkeypatch):
+    """A size that never fills a batch is looked at before the end."""
+    monkeypatch.setattr(stream, "WINDOW", 2)
+    read = []
+
+    def given():
+        for place, picture in enumerate([pictures[3], *[pictures[0]] * 30]):
+            read.append(place)
+            yield picture
+
+    first = next(detector.predict(given()))
+    assert first.size == (200, 100)
+    # Two batches and the readers ahead, and what the window holds.
+    assert len(read) <= 2 * detector.batch + stream.READERS + 2 + 2
+
+
+def test_a_bad_image_is_told_and_left_out(detector, pictures, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no image")
+    given = [pictures[0], tmp_path / "bad.jpg", np.zeros((2, 90, 3), np.uint8), pictures[2]]
+    bad = []
+    found = list(detector.predict(given, bad.append))
+    assert [one.image for one in found] == ["0", "3"]
+    assert [one.name for one in bad] == [str(tmp_path / "bad.jpg"), "2"]
+    assert "not an image" in bad[0].reason and "longer than" in bad[1].reason
+    with pytest.raises(DataError, match=r"bad\.jpg: not an image"):
+        list(detector.predict(given))
+
+
+def test_no_image_and_none_that_is_good(detector):
+    assert list(detector.predict([])) == []
+    assert list(detector.predict([np.zeros((2, 90), np.uint8)], lambda one: None)) == []
+
+
+def test_a_turned_photo_is_predicted_upright(detector, pictures):
+    photo = Image.fromarray(pictures[1])
+    turned = photo.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[0x0112] = 6
+    upright, again = detector.predict([photo, turned])
+    assert again.size == (60, 90)
+    same(upright, again)

@@ -1,0 +1,53 @@
+"""A small detector with parts, for tests."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.backbones import backbone, load_weights
+from partdisc.data.images import Framing
+from partdisc.detector import Detector, make_parts
+from partdisc.method.detection import DetectSettings
+from partdisc.method.part_layer import PartLayer
+
+CHANNELS = 6
+SETTINGS = DetectSettings(
+    half_stride=True, box=24.0, nms_iou=0.3, per_part=2, min_score=0.2, parts=3
+)
+
+
+def described(*groups):
+    """Return what is known of parts made of these channels."""
+    return [
+        {
+            "channels": list(channels), "presence": 0.9, "maximum": 0.8, "threshold": 0.05,
+            "area": 0.1, "place": (0.25, 0.5), "agreement": 0.7, "mirror": 0.6,
+            "stability": 0.5, "neighbours": [1],
+        }
+        for channels in groups
+    ]  # fmt: skip
+
+
+def small_detector(seed: int = 0) -> Detector:
+    """Return a detector of random weights with 2 or 3 parts, two of whose channels are listed."""
+    rng = np.random.default_rng(seed)
+    network = backbone("vgg16", "pool3")
+    params = {
+        "centres": jnp.asarray(rng.normal(size=(CHANNELS, network.channels)), jnp.float32),
+        "background": jnp.asarray(rng.normal(size=network.channels), jnp.float32),
+    }
+    detector = Detector(
+        network,
+        load_weights(network, "random", seed=0),
+        Framing(48, 2.0),
+        PartLayer(CHANNELS, 8.0, "mean"),
+        params,
+        rng.normal(size=network.channels).astype(np.float32) / 30,
+        SETTINGS,
+        2,
+    )
+    choices = {
+        2: make_parts(described([0, 1, 2], [3, 4, 5])),
+        3: make_parts(described([0, 3], [1, 4], [2, 5])),
+    }
+    whole = detector.with_choices(choices, np.full(CHANNELS, 0.5, np.float32)).with_parts(3)
+    return whole.listing({"wheel": 4, "door": 1})

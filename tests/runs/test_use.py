@@ -1,0 +1,106 @@
+"""A run put to use: its parts, its detector on images, and the same from Python."""
+
+import csv
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from program import DEMO, ROOT, SMALL, one_line
+
+import partdisc
+from partdisc import experiment
+from partdisc.data import shapes
+from partdisc.discovery.features import predict
+from partdisc.errors import ConfigError
+from partdisc.workdir import Workdir
+
+
+def demo_config():
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "configs" / "demo.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    for argument in DEMO[1:]:
+        key, _, value = argument.removeprefix("--config.").partition("=")
+        section, name = key.split(".")
+        config[section][name] = type(config[section][name])(value)
+    return config
+
+
+def test_a_run_leaves_parts_with_room_for_names(whole):
+    with open(whole[0] / "parts.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [str(n + 1) for n in range(len(rows))]
+    assert sorted(int(k) for row in rows for k in row["channels"].split()) == list(range(8))
+    assert all(row["name"] == "" and 0 <= float(row["presence"]) <= 1 for row in rows)
+    assert f"parts: {len(rows)}, the most that are stable" in whole[1]
+    assert "parts.csv" in whole[1]
+
+
+def test_prediction_is_the_evaluation_bit_for_bit(whole):
+    """From the images themselves, without the run's features: the same detections."""
+    detector = partdisc.load(whole[0])
+    with Workdir(whole[0]) as workdir:
+        run = experiment.discover(demo_config(), workdir, trained_only=True)
+    test = run.inputs.dataset.splits["test"]
+    expected = predict(run.detector, run.features, test)
+    found = detector.predict(run.inputs.dataset.image(int(index)) for index in test)
+    written = [json.loads(line) for line in (whole[0] / "detections.jsonl").open()]
+    count = 0
+    for n, prediction in enumerate(found):
+        assert prediction.detections
+        for listed in detector.listed:
+            scores, points = expected.scores[n, listed.channel], expected.points[n, listed.channel]
+            rows = [one for one in prediction.detections if one.part == listed.name]
+            kept = scores >= listed.least
+            assert [one.score for one in rows] == scores[kept].tolist()
+            assert [list(one.point) for one in rows] == points[kept].tolist()
+        count += len(prediction.detections)
+    assert count == len(written) and n + 1 == len(test)
+
+
+def test_new_photos_by_the_command_line(run, whole, tmp_path):
+    for n in range(3):
+        Image.fromarray(shapes.draw(9, n, 64)[0]).save(tmp_path / f"{n}.png")
+    arguments = ("--mode=predict", f"--images={tmp_path}", f"--workdir={whole[0]}")
+    ended = run(*arguments, f"--out={tmp_path / 'out'}", "--format=jsonl,csv", "--overlays")
+    assert ended.returncode == 0, ended.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").open()]
+    assert [row["image"] for row in rows] == ["0.png", "1.png", "2.png"]
+    assert "3 of 3 images" in ended.stdout
+    assert (tmp_path / "out" / "overlays" / "2.png").exists()
+    one_line(run(*arguments), "--out")
+    nowhere = ("--mode=predict", f"--images={tmp_path}", f"--workdir={tmp_path}", "--out=x")
+    one_line(run(*nowhere), "no detector", "--mode=train")
+
+
+@pytest.mark.runs
+def test_parts_from_python(tmp_path):
+    pictures = [shapes.draw(3, n, 64)[0] for n in range(6)]
+    options = {"backbone__weights": "random", "backbone__center": True, "train__batch": 1}
+    options |= {"pools__size": 1, "report__channels": 2, "report__images": 2, "parts__wanted": "3"}
+    for argument in SMALL[:3] + SMALL[5:7]:
+        key, _, value = argument.removeprefix("--config.").partition("=")
+        options[key.replace(".", "__")] = int(value) if value.isdecimal() else value
+    detector = partdisc.discover(pictures, tmp_path / "run", **options)
+    assert [part.id for part in detector.parts] == [1, 2, 3]
+    again = partdisc.load(tmp_path / "run")
+    (found,), (same,) = detector.predict(pictures[:1]), again.predict(pictures[:1])
+    assert found.parts == same.parts and found.size == (64, 64)
+    assert np.array_equal(found.mask, same.mask)
+    with pytest.raises(ConfigError, match="train.stepz"):
+        partdisc.discover(pictures, tmp_path / "run", train__stepz=3)
+
+
+def test_importing_costs_nothing_and_sets_no_flags():
+    code = (
+        "import sys, partdisc; heavy = {'jax', 'numpy', 'absl.flags', 'PIL'} & set(sys.modules); "
+        "assert not heavy, heavy; partdisc.Detector; assert not {'absl.app'} & set(sys.modules); "
+        "import pytest; "
+        "pytest.raises(AttributeError, getattr, partdisc, 'nothing')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
