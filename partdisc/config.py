@@ -231,7 +231,7 @@ SECTIONS = {
         "alignment_images": Key(100, "Images on which alignment is measured. 0: it is not.",
             low=0, unit="images"),
         "extras": Key("", "What to measure beyond the main table.",
-            names=("keypoints", "equivariance", "fit_sizes", "cumulative", "backward")),
+            names=("keypoints", "parts", "equivariance", "fit_sizes", "cumulative", "backward")),
     }),
     "report": Section("The pictures of a run.", {
         "images": Key(6, "Images shown.", low=1, high=100, unit="images"),

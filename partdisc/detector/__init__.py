@@ -6,8 +6,14 @@
 
 from partdisc.detector.detector import Detector, Predictions
 from partdisc.detector.files import keep, load, save
-from partdisc.detector.parts import MOST, Part, make_parts, write_parts
-from partdisc.detector.prediction import Prediction, largest_piece
+from partdisc.detector.parts import MOST, Part, make_parts, membership, write_parts
+from partdisc.detector.prediction import (
+    Prediction,
+    Reader,
+    find_object,
+    largest_piece,
+    on_pixels,
+)
 from partdisc.detector.sources import Source, find_sources
 from partdisc.detector.sources import load as load_picture
 
@@ -17,13 +23,17 @@ __all__ = [
     "Part",
     "Prediction",
     "Predictions",
+    "Reader",
     "Source",
+    "find_object",
     "find_sources",
     "keep",
     "largest_piece",
     "load",
     "load_picture",
     "make_parts",
+    "membership",
+    "on_pixels",
     "save",
     "write_parts",
 ]

@@ -11,6 +11,7 @@ from partdisc.evaluation.precision import (
     pck,
     select_channels,
 )
+from partdisc.evaluation.presence import ObjectQuality, object_quality, ranking_auc
 from partdisc.evaluation.protocols import PROTOCOLS, inter_ocular, longer_side, short_side
 from partdisc.evaluation.regression import (
     LandmarkScore,
@@ -27,7 +28,9 @@ __all__ = [
     "AlignmentQuality",
     "LandmarkScore",
     "MeanPrecision",
+    "ObjectQuality",
     "alignment_quality",
+    "object_quality",
     "pair_distances",
     "box_average_precision",
     "constant_point_error",
@@ -42,6 +45,7 @@ __all__ = [
     "mean_shape_error",
     "part_average_precision",
     "pck",
+    "ranking_auc",
     "regression_error",
     "relative_distances",
     "select_channels",

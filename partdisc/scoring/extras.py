@@ -9,7 +9,9 @@ from partdisc import evaluation
 from partdisc.detector import Detector, Predictions
 from partdisc.discovery.run import Run
 from partdisc.scoring.equivariance import equivariance_error
+from partdisc.scoring.keypoints import keypoint_probs
 from partdisc.scoring.landmarks import fit_and_test, points_in_frame
+from partdisc.scoring.readable import measure_parts
 from partdisc.scoring.settings import Scoring
 
 # Images that `equivariance` warps, at most.
@@ -42,36 +44,18 @@ def measure_extras(found: Found) -> dict[str, Any]:
 
 
 def _keypoints(found: Found) -> dict[str, float]:
-    """Compare the arg-max part with the keypoint's id: NMI and ARI (protocol C).
+    """Compare the arg-max channel with the keypoint's id: NMI and ARI (protocol C).
 
     At the visible keypoints of the test images, with the background, and without it inside
     the box of the object (FG).
     """
-    run, detector = found.run, found.detector
-    inputs, features = run.inputs, run.features
-    index = inputs.dataset.splits["test"]
-    matrix = detector.cell_matrix(inputs.geometry.take(index))
-    rows, inside = [], []
-    for n, points in enumerate(inputs.dataset.instances[index]):
-        taken, (grid,) = features.take_fine(index[n : n + 1])
-        (probs,) = np.asarray(detector.probabilities(taken, grid[None]))
-        cells = points @ matrix[n, :2, :2].T + matrix[n, :2, 2]
-        crop = inputs.geometry.crop[index[n]]
-        seen = ((points >= crop[:2] - 0.5) & (points <= crop[2:] - 0.5)).all(axis=-1)
-        nearest = np.clip(np.nan_to_num(np.rint(cells)), 0, grid - 1).astype(int)
-        there = probs[nearest[..., 0] * grid[1] + nearest[..., 1]]
-        rows.append(np.where(seen[..., None], there, np.nan))
-        box = inputs.dataset.boxes[index[n]]
-        inside.append(np.isnan(box).any() | ((points >= box[:2]) & (points <= box[2:])).all(-1))
-    # Instances of a part are further keypoints of the same id.
-    probs = np.swapaxes(np.stack(rows), 1, 2).reshape(-1, len(points), rows[0].shape[-1])
-    visible = np.isfinite(probs).all(axis=-1)
-    boxed = visible & np.swapaxes(np.stack(inside), 1, 2).reshape(visible.shape)
-    figures = {}
-    for name, foreground, counted in (("full", False, visible), ("fg", True, boxed)):
-        agreement = evaluation.keypoint_agreement(probs, counted, foreground=foreground)
-        figures |= {f"nmi_{name}": agreement.nmi, f"ari_{name}": agreement.ari}
-    return figures | {"keypoints": agreement.items}
+    seen = keypoint_probs(found.run, found.detector)
+    return seen.agreement(seen.probs) | {"keypoints": int(seen.boxed.sum())}
+
+
+def _parts(found: Found) -> dict[str, Any]:
+    """Compare the parts that a person reads with keypoints and boxes; none are untrained."""
+    return measure_parts(found.run, found.detector) if found.detector.choices else {}
 
 
 def _equivariance(found: Found) -> dict[str, float]:
@@ -120,6 +104,7 @@ def _backward(found: Found) -> float:
 
 EXTRAS: dict[str, Callable[[Found], Any]] = {
     "keypoints": _keypoints,
+    "parts": _parts,
     "equivariance": _equivariance,
     "fit_sizes": _fit_sizes,
     "cumulative": _cumulative,

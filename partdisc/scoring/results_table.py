@@ -88,7 +88,7 @@ def _print_extras(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     rows = []
     flat = [dict(_flat(results[name].get("extras", {}))) for name in layers]
     for key in flat[-1]:
-        rows.append([key, *(f"{one[key]:.2f}" for one in flat)])
+        rows.append([key, *(f"{one[key]:.2f}" if key in one else "-" for one in flat)])
     if rows:
         say("")
         table("further figures, %, and counts", ["", *layers], rows)
@@ -98,7 +98,11 @@ def _flat(extras: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for name, value in extras.items():
         if isinstance(value, dict):
             unit = " % at most" if name == "cumulative" else ""
-            yield from ((f"{name}: {key}{unit}", figure) for key, figure in value.items())
+            for key, figure in value.items():
+                if isinstance(figure, dict):
+                    yield from ((f"{name} {key}: {leaf}", one) for leaf, one in figure.items())
+                else:
+                    yield f"{name}: {key}{unit}", figure
         elif isinstance(value, list):
             for row in value:
                 yield f"{name}: {row['images']} images, mean", row["mean"]

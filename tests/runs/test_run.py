@@ -209,7 +209,7 @@ def test_a_table_of_the_paper(run, tmp_path, monkeypatch):
 
 def test_further_figures_by_name(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
-    names = ["keypoints", "equivariance", "fit_sizes", "cumulative", "backward"]
+    names = ["keypoints", "parts", "equivariance", "fit_sizes", "cumulative", "backward"]
     ended = run_here(
         *DEMO,
         "--mode=evaluate",
@@ -220,6 +220,11 @@ def test_further_figures_by_name(whole, tmp_path):
     extras = json.loads((tmp_path / "run" / "results.json").read_text())["trained"]["extras"]
     assert list(extras) == names
     assert 0 <= extras["keypoints"]["nmi_fg"] <= 100 and extras["keypoints"]["keypoints"] > 10
+    assert {"k4", "k8", "object_iou", "object_corloc"} == extras["parts"].keys()
+    # Eight parts of eight channels are the channels.
+    whole_layer = {name: extras["keypoints"][name] for name in ("nmi_full", "ari_fg")}
+    assert whole_layer == pytest.approx({name: extras["parts"]["k8"][name] for name in whole_layer})
+    assert 0 <= extras["parts"]["object_iou"] <= 100
     assert 0 < extras["equivariance"]["map_distance"] < 100
     assert extras["backward"] > 0
     assert [row["images"] for row in extras["fit_sizes"]] == [5, 8]
