@@ -36,7 +36,7 @@ _IMAGES = flags.DEFINE_string(
     "images", "", "For --mode=predict: a folder, a pattern in quotes, a .txt list, or an image."
 )
 _OUT = flags.DEFINE_string("out", "", "For --mode=predict: the folder that it writes to.")
-_FORMAT = flags.DEFINE_string("format", "jsonl", "For --mode=predict: jsonl, csv, by commas.")
+_FORMAT = flags.DEFINE_string("format", "jsonl", "For --mode=predict: jsonl, csv, coco, by commas.")
 _OVERLAYS = flags.DEFINE_bool("overlays", False, "For --mode=predict: draw parts on the images.")
 _MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part of each pixel.")
 _SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")

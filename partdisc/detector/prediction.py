@@ -169,6 +169,12 @@ class Prediction:
         """The part of each pixel of the original, uint8 [H, W]: its id, 0 for background."""
         return to_original_size(self.labels, self.geometry)
 
+    @property
+    def object_mask(self) -> np.ndarray:
+        """Which pixels of the original are the object's, bool [H, W]: its largest piece."""
+        piece = largest_piece(self.labels > 0).astype(np.uint8)
+        return to_original_size(piece, self.geometry).astype(bool)
+
 
 def to_original_size(labels: np.ndarray, geometry: images.Geometry) -> np.ndarray:
     """Bring labels [h, w] of the network's input to the original's pixels, the nearest one."""

@@ -57,7 +57,7 @@ def predict(workdir: str, asked: Asked) -> int:
         say(line)
     say(f"{count.images - len(count.bad)} of {count.images} images: {folder / LINES}")
     for name in extras.formats:
-        say(f"{name}: {folder / f'predictions.{name}'}")
+        say(f"{name}: {folder / f'predictions.{FORMATS[name][0]}'}")
     return int(len(count.bad) == count.images)
 
 

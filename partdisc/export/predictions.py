@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 
 from partdisc.data.bad_images import BadImage
-from partdisc.detector import Detector, Prediction, Source
+from partdisc.detector import Detector, Part, Prediction, Source
 from partdisc.errors import WorkdirError
+from partdisc.export import coco
 from partdisc.export.overlays import draw_overlay, indexed_mask
 from partdisc.workdir import atomic, digest, read_json, write_json
 
@@ -75,8 +76,9 @@ def write_predictions(
             file.flush()
             advance(1)
     for name in extras.formats:
-        with atomic(folder / f"predictions.{name}") as temporary:
-            FORMATS[name](temporary, read_lines(folder / LINES))
+        ending, write = FORMATS[name]
+        with atomic(folder / f"predictions.{ending}") as temporary:
+            write(temporary, lambda: read_lines(folder / LINES), detector.parts)
     bad = [
         BadImage(row["image"], row["problem"])
         for row in read_lines(folder / LINES)
@@ -128,12 +130,17 @@ def _rows(
 
 
 def row_of(prediction: Prediction) -> dict[str, Any]:
-    """Return a prediction as JSON writes it: points (y, x), boxes (y0, x0, y1, x1), pixels."""
+    """Return a prediction as JSON writes it: points (y, x), boxes (y0, x0, y1, x1), pixels.
+
+    The object's mask is in COCO's run lengths, down the columns.
+    """
     whole = prediction.object
     return {
         "image": prediction.image,
         "size": list(prediction.size),
-        "object": _rounded(whole._asdict()) if whole else None,
+        "object": _rounded(whole._asdict()) | {"mask": coco.run_lengths(prediction.object_mask)}
+        if whole
+        else None,
         "parts": [_rounded(part._asdict()) for part in prediction.parts],
         "detections": [_rounded(one._asdict()) for one in prediction.detections],
     }
@@ -156,12 +163,12 @@ def read_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file)
 
 
-def write_csv(path: pathlib.Path, rows: Iterator[dict[str, Any]]) -> None:
+def write_csv(path: pathlib.Path, rows: coco.Rows, parts: tuple[Part, ...]) -> None:
     """Write a row for each part of each image; `--mode=score` reads it."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "part", "y", "x", "score", "present", "id", "area"])
-        for row in rows:
+        for row in rows():
             for part in row.get("parts", ()):
                 figures = (part["score"], int(part["present"]), part["id"], part["area"])
                 writer.writerow([row["image"], part["name"], *part["point"], *figures])
@@ -187,5 +194,8 @@ def _save(image: Image.Image, path: pathlib.Path) -> None:
         image.save(temporary)
 
 
-# Name of a format -> what writes it to a file from the rows of the lines.
-FORMATS: dict[str, Callable[[pathlib.Path, Iterator[dict[str, Any]]], None]] = {"csv": write_csv}
+# Name of a format -> ending of its file, and what writes it of the rows of the lines.
+FORMATS: dict[str, tuple[str, Callable[[pathlib.Path, coco.Rows, tuple[Part, ...]], None]]] = {
+    "csv": ("csv", write_csv),
+    "coco": ("coco.json", coco.write),
+}

@@ -139,7 +139,7 @@ def test_the_command_says_what_it_did(tmp_path, detector, sources, capsys):
     [
         ({"images": ""}, "--images"),
         ({"out": ""}, "--out"),
-        ({"formats": "xml"}, "'xml'; allowed, by commas: jsonl, csv"),
+        ({"formats": "xml"}, "'xml'; allowed, by commas: jsonl, csv, coco"),
         ({"shard": "3/2"}, "i/n"),
         ({"shard": "0/2"}, "i/n"),
         ({"shard": "half"}, "i/n"),
