@@ -157,7 +157,7 @@ class Prediction:
         return cls(
             image=name,
             size=(height, width),
-            object=find_object(1.0 - fine[..., -1], geometry),
+            object=find_object(1.0 - fine[-1], geometry),
             parts=_parts(reader, labels, found),
             detections=_detections(reader, found),
             geometry=geometry,
@@ -194,14 +194,13 @@ def on_pixels(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np
       reader: whose cells they are.
 
     Returns:
-      float32 [h, w, k + 1]; beyond the outermost cells their values go on.
+      float32 [k + 1, h, w]; beyond the outermost cells their values go on.
     """
     down, across = (
         _weights(int(side), cells, reader.stride, reader.origin)
         for side, cells in zip(geometry.working, maps.shape[:2], strict=True)
     )
-    columns = np.tensordot(across, maps, (1, 1))  # [w, rows, k + 1]
-    return np.tensordot(down, columns, (1, 1))
+    return down @ np.ascontiguousarray(np.moveaxis(maps, -1, 0)) @ across.T
 
 
 @functools.lru_cache(maxsize=64)
@@ -214,8 +213,13 @@ def _weights(side: int, cells: int, stride: float, origin: float) -> np.ndarray:
 
 def label_pixels(fine: np.ndarray) -> np.ndarray:
     """Label pixels by the most probable part: uint8 [h, w], 1 to k, and 0 for background."""
-    labels = np.argmax(fine[..., :-1], axis=-1) + 1 if fine.shape[-1] > 1 else 0
-    return np.where(fine[..., -1] < 1 - OBJECT, labels, 0).astype(np.uint8)
+    best, labels = np.full(fine.shape[1:], -1.0, np.float32), np.zeros(fine.shape[1:], np.uint8)
+    # Plane by plane: several times faster than an arg-max over the few parts of a pixel.
+    for number, plane in enumerate(fine[:-1], 1):
+        labels[plane > best] = number
+        np.maximum(best, plane, out=best)
+    labels[fine[-1] >= 1 - OBJECT] = 0
+    return labels
 
 
 def largest_piece(mask: np.ndarray) -> np.ndarray:
@@ -249,8 +253,15 @@ def find_object(foreground: np.ndarray, geometry: images.Geometry) -> FoundObjec
 
 def _parts(reader: Reader, labels: np.ndarray, found: Reading) -> tuple[FoundPart, ...]:
     listed = []
+    areas = np.bincount(labels.ravel(), minlength=len(reader.parts) + 1)
+    around = ndimage.find_objects(labels, max_label=len(reader.parts))
     for place, part in enumerate(reader.parts):
-        mask, score = labels == part.id, float(found.scores[place])
+        score, box = float(found.scores[place]), None
+        if window := around[place]:
+            # In the part's own window alone: pieces of a whole image take long to find.
+            piece = np.zeros(labels.shape, bool)
+            piece[window] = largest_piece(labels[window] == part.id)
+            box = bounds(piece, found.geometry)
         listed.append(
             FoundPart(
                 id=part.id,
@@ -258,8 +269,8 @@ def _parts(reader: Reader, labels: np.ndarray, found: Reading) -> tuple[FoundPar
                 point=tuple(found.points[place].tolist()),
                 score=score,
                 present=score >= part.threshold,
-                box=bounds(largest_piece(mask), found.geometry) if mask.any() else None,
-                area=float(mask.mean()),
+                box=box,
+                area=float(areas[part.id] / labels.size),
             )
         )
     return tuple(listed)

@@ -55,7 +55,7 @@ def _scores_and_boxes(
             kept.append((probs @ member)[:, :-1].max(axis=0))
         geometry = run.inputs.geometry.take(int(image))
         background = on_pixels(probs[:, -1:].reshape(*grid, 1), geometry, reader)
-        whole = find_object(1.0 - background[..., 0], geometry)
+        whole = find_object(1.0 - background[0], geometry)
         if whole:
             boxes[n] = whole.box
     return [np.stack(kept) for kept in scores], boxes

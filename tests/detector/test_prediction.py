@@ -111,14 +111,14 @@ def test_pixels_are_bilinear_between_cells(rng):
     geometry = geometry_of((96, 96))
     maps = rng.random((11, 11, 2)).astype(np.float32)
     fine = on_pixels(maps, geometry, reader())
-    assert fine.shape == (96, 96, 2)
+    assert fine.shape == (2, 96, 96)
     for y, x in ((0, 0), (7, 8), (40, 13), (95, 95)):
         row, column = (np.clip((v - ORIGIN) / STRIDE, 0, 10) for v in (y, x))
         expected = sum(
             max(0, 1 - abs(row - i)) * max(0, 1 - abs(column - j)) * maps[i, j].astype(float)
             for i, j in np.ndindex(11, 11)
         )
-        np.testing.assert_allclose(fine[y, x], expected, rtol=1e-4)
+        np.testing.assert_allclose(fine[:, y, x], expected, rtol=1e-4)
 
 
 def test_the_largest_piece_and_its_bounds():
