@@ -81,9 +81,7 @@ def _pool_joints(settings, params, images, members, key):
 
     def one(own, others, weights, valid, grid):
         mean, coverage = mean_map(own, others, weights, False)
-        return joint(own, mean, valid & (coverage > 1e-3)), joint(
-            own, blur(own, grid, width=1.0), valid
-        )
+        return joint(own, mean, valid & (coverage > 1e-3)), joint(own, blur(own, grid), valid)
 
     return jax.vmap(one)(probs[:, 0], probs[:, 1:], weights, batch.valid[:, 0], batch.grids[:, 0])
 

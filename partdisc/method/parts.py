@@ -160,11 +160,22 @@ def membership(labels: jax.Array, *, parts: int) -> jax.Array:
     return jax.nn.one_hot(jnp.append(labels, parts), parts + 1)
 
 
-def blur(maps: jax.Array, grid: jax.Array, *, width: float) -> jax.Array:
-    """Blur packed maps [P, k] by a Gaussian, `width` cells wide, within the map."""
-    position = cell_positions(grid, maps.shape[0])
-    near = _near(position, position, grid, width)
-    return near @ maps / jnp.maximum(jnp.sum(near, axis=1), 1e-9)[:, None]
+def blur(maps: jax.Array, grid: jax.Array) -> jax.Array:
+    """Blur packed maps [P, k] by a Gaussian of one cell, cut off at three, within the map."""
+    cells = maps.shape[0]
+    position, valid = cell_positions(grid, cells), cell_validity(grid, cells)[:, None]
+    both = jnp.concatenate([maps, jnp.ones((cells, 1), maps.dtype)], axis=1)
+    both = jnp.where(valid, both, 0.0)
+    # Along the columns, then the rows. A step is the same distance for all packed cells.
+    for axis, distance in ((0, grid[1]), (1, 1)):
+        total = both
+        for step in (-3, -2, -1, 1, 2, 3):
+            beside = position[:, axis] + step
+            inside = (beside >= 0) & (beside < grid[axis].astype(jnp.float32))
+            moved = jnp.roll(both, -step * distance, axis=0)
+            total += jnp.exp(-0.5 * step**2) * jnp.where(inside[:, None], moved, 0.0)
+        both = jnp.where(valid, total, 0.0)
+    return both[:, :-1] / jnp.maximum(both[:, -1:], 1e-9)
 
 
 def locate(maps: jax.Array, grid: jax.Array, *, width: float) -> tuple[jax.Array, jax.Array]:
@@ -184,7 +195,7 @@ def locate(maps: jax.Array, grid: jax.Array, *, width: float) -> tuple[jax.Array
     parts = maps[:, :-1]
     position = cell_positions(grid, maps.shape[0])
     valid = cell_validity(grid, maps.shape[0])[:, None]
-    smooth = jnp.where(valid, blur(parts, grid, width=1.0), -1.0)
+    smooth = jnp.where(valid, blur(parts, grid), -1.0)
     around = _near(position[jnp.argmax(smooth, axis=0)], position, grid, width) * parts.T
     total = jnp.sum(around, axis=1, keepdims=True)
     points = around @ jnp.where(valid, position, 0.0) / jnp.where(total > 0, total, 1.0)
