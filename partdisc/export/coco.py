@@ -44,12 +44,17 @@ def write(path: pathlib.Path, rows: Rows, parts: tuple[Part, ...]) -> None:
 
 
 def _category(parts: tuple[Part, ...]) -> dict[str, Any]:
+    titles = [part.title for part in parts]
     pairs = {tuple(sorted((part.id, other))) for part in parts for other in part.neighbours[:1]}
     return {
         "id": CATEGORY,
         "name": "object",
         "supercategory": "",
-        "keypoints": [part.title for part in parts],
+        # A user may give two parts one name; keypoints have names of their own.
+        "keypoints": [
+            part.title if titles.count(part.title) == 1 else f"{part.title} {part.id}"
+            for part in parts
+        ],
         "skeleton": sorted(map(list, pairs)),
     }
 

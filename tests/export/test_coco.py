@@ -7,7 +7,7 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from partdisc.detector import Source
-from partdisc.export.coco import run_lengths
+from partdisc.export.coco import run_lengths, write
 from partdisc.export.predictions import LINES, Extras, read_lines, write_predictions
 
 
@@ -52,6 +52,14 @@ def test_pycocotools_reads_what_was_found(written):
         # The mask has whole pixels of the original, the box is exact: less than one apart.
         assert np.all(np.abs(inside.min(axis=0) - [y, x]) <= 1)
         assert np.all(np.abs(inside.max(axis=0) + 1 - [y + height, x + width]) <= 1)
+
+
+def test_parts_of_one_name_are_keypoints_of_two(tmp_path):
+    first, second, third = small_detector().parts
+    parts = (first._replace(name="wing"), second._replace(name="wing"), third)
+    write(tmp_path / "empty.json", lambda: iter(()), parts)
+    (category,) = COCO(str(tmp_path / "empty.json")).loadCats([1])
+    assert category["keypoints"] == ["wing 1", "wing 2", "part 3"]
 
 
 def test_run_lengths_are_those_of_pycocotools(rng):
