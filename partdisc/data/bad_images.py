@@ -52,4 +52,4 @@ def report(bad: Sequence[BadImage], where: str = "listed in data.json") -> list[
     lines = [f"skipped {name}: {reason}" for name, reason in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"and {len(bad) - SHOWN} more, {where}")
-    return lines + ([f"{len(bad)} images skipped in all"] if bad else [])
+    return lines + ([f"{len(bad)} image{'s' * (len(bad) > 1)} skipped in all"] if bad else [])
