@@ -151,6 +151,9 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     say(f"parts       {workdir.path / 'parts.csv'}: give them names in its column `name`")
     say(f"training    {workdir.path / 'metrics.jsonl'}")
     say(f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)")
+    say("")
+    say("find the parts in other photos:")
+    say(f"  python run.py --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER")
 
 
 def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
