@@ -191,10 +191,7 @@ class Detector:
             centres = _centres(self.layer, self.params, packed, grid, self.offset)
             found.append((self._peaks(probs, grid), centres))
         detections, centres = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
-        points, mean = (
-            images.to_original(cells_to_pixels(cells, self.stride, self.backbone.origin), geometry)
-            for cells in (detections.points, centres)
-        )
+        points, mean = (self._original(cells, geometry) for cells in (detections.points, centres))
         return Predictions(points, detections.scores, mean)
 
     def grids(self, geometry: images.Geometry) -> np.ndarray:
@@ -219,13 +216,15 @@ class Detector:
             )
             found.append((*_parts_of(probs, member, grid), self._peaks(probs[:, columns], grid)))
         maps, points, scores, peaks = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
-        points, peak_points = (
-            images.to_original(cells_to_pixels(cells, self.stride, self.backbone.origin), geometry)
-            for cells in (points, peaks.points)
-        )
+        points, peak_points = (self._original(cells, geometry) for cells in (points, peaks.points))
         maps = maps[:, : grid.prod()].reshape(len(maps), *grid, -1)
         sides = self.box_sides(geometry)
         return Reading(geometry, maps, points, scores, peak_points, peaks.scores, sides)
+
+    def _original(self, cells: np.ndarray, geometry: images.Geometry) -> np.ndarray:
+        """Return the original pixels of points [n, ..., 2] in cells of n images."""
+        pixels = cells_to_pixels(cells, self.stride, self.backbone.origin)
+        return images.to_original(pixels, geometry)
 
     def _padded(self, packed: np.ndarray) -> np.ndarray:
         """Pad a map [P, C] to the most cells that one can have.

@@ -17,6 +17,7 @@ from partdisc.errors import WeightsError, WorkdirError
 from partdisc.method.detection import DetectSettings
 from partdisc.method.factors import FactorLayer
 from partdisc.method.part_layer import PartLayer
+from partdisc.workdir import atomic
 
 NAME, TABLE = "detector.npz", "parts.csv"
 # Raised whenever the file means something else.
@@ -25,7 +26,7 @@ _LAYERS = {"cosine": PartLayer, "factors": FactorLayer}
 
 
 def save(detector: Detector, path: pathlib.Path) -> None:
-    """Write a detector to an .npz file."""
+    """Write a detector to an .npz file, which appears when it is whole."""
     network, weights = detector.backbone, detector.weights
     kind = next(name for name, of in _LAYERS.items() if type(detector.layer) is of)
     layer = {name: getattr(detector.layer, name) for name in _fields(type(detector.layer))}
@@ -49,7 +50,7 @@ def save(detector: Detector, path: pathlib.Path) -> None:
     arrays = {f"params/{name}": np.asarray(value) for name, value in detector.params.items()}
     if detector.best is not None:
         arrays["best"] = detector.best
-    with open(path, "wb") as file:
+    with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=json.dumps(about), offset=detector.offset, **arrays)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc.errors import DataError
+from partdisc.workdir import atomic
 
 # Distinct beside each other and on photos, in light and in dark; the order is fixed.
 COLOURS = (
@@ -88,7 +89,7 @@ _COLUMNS = [name for name in Part._fields if name != "place"]
 
 
 def write_parts(path: pathlib.Path, parts: tuple[Part, ...]) -> None:
-    """Write parts.csv, in which the user gives names."""
+    """Write parts.csv, in which the user gives names: whole, or it stays as it was."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_COLUMNS, "place_y", "place_x"])
@@ -97,7 +98,8 @@ def write_parts(path: pathlib.Path, parts: tuple[Part, ...]) -> None:
         place = row.pop("place")
         cells = [" ".join(map(str, v)) if isinstance(v, tuple) else _short(v) for v in row.values()]
         writer.writerow([*cells, *map(_short, place)])
-    path.write_text(text.getvalue())
+    with atomic(path) as temporary:
+        temporary.write_text(text.getvalue())
 
 
 def _short(value: object) -> object:

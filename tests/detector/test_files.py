@@ -83,3 +83,14 @@ def test_other_weights_are_refused(tmp_path, detector):
     save(other, tmp_path / NAME)
     with pytest.raises(WeightsError, match="made with random, seed 0"):
         load(tmp_path)
+
+
+def test_a_write_that_fails_loses_neither_detector_nor_names(tmp_path, detector, monkeypatch):
+    keep(tmp_path, detector)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    for write in (lambda: save(detector, tmp_path / NAME), lambda: keep(tmp_path, detector)):
+        with pytest.raises(OSError, match="full"):
+            write()
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
