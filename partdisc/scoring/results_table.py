@@ -1,7 +1,7 @@
-"""Print the figures of results.json as tables."""
+"""The figures of results.json as tables."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,17 +34,52 @@ def described(name: str) -> str:
     return _WARNINGS.get(name, name)
 
 
+class Table(NamedTuple):
+    """Figures.
+
+    Attributes:
+      title: what they are.
+      columns: their headings, over the name of each row first.
+      rows: the cells.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
 def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
-    """Print the rows of some layers beside the baselines.
+    """Print the rows of some layers beside the baselines; the arguments are `result_tables`'."""
+    for one in result_tables(results, layers):
+        say("")
+        table(*one)
+
+
+def result_tables(results: dict[str, Any], layers: tuple[str, ...]) -> list[Table]:
+    """Return the rows of some layers beside the baselines.
 
     Args:
       results: as results.json holds them.
       layers: the keys of `results` that are rows; the last one is described in the title.
     """
-    say("")
     if not results["baselines"]:
-        _print_label_free(results, layers)
-        return
+        return [_label_free(results, layers)]
+    made = [_main(results, layers)]
+    if len(results[layers[-1]]["regression"]) > 1:
+        made.append(_protocols(results, layers))
+    aligned = [name for name in layers if results[name].get("alignment")]
+    if aligned:
+        made.append(
+            Table(
+                "alignment of pools of labelled images: mean landmark distance / normaliser",
+                ["", *ALIGNMENT_COLUMNS],
+                [alignment_row(name, results[name]["alignment"]) for name in aligned],
+            )
+        )
+    return made + _extras(results, layers)
+
+
+def _main(results: dict[str, Any], layers: tuple[str, ...]) -> Table:
     protocol, last = results["protocol"], results[layers[-1]]
     keys = [
         (heading.format(t=protocol["threshold"], iou=protocol["iou"]), key)
@@ -68,30 +103,16 @@ def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
         f"protocol {described(protocol['regression'])} / {protocol['detection']}, "
         f"channels chosen on {described(protocol['channel_selection'])}"
     )
-    table(title, ["", *(heading for heading, _ in keys)], rows)
-    if len(last["regression"]) > 1:
-        say("")
-        _print_protocols(results, layers)
-    aligned = [name for name in layers if results[name].get("alignment")]
-    if aligned:
-        say("")
-        table(
-            "alignment of pools of labelled images: mean landmark distance / normaliser",
-            ["", *ALIGNMENT_COLUMNS],
-            [alignment_row(name, results[name]["alignment"]) for name in aligned],
-        )
-    _print_extras(results, layers)
+    return Table(title, ["", *(heading for heading, _ in keys)], rows)
 
 
-def _print_extras(results: dict[str, Any], layers: tuple[str, ...]) -> None:
-    """Print the figures of `config.evaluation.extras`, a row each."""
+def _extras(results: dict[str, Any], layers: tuple[str, ...]) -> list[Table]:
+    """Return the figures of `config.evaluation.extras`, a row each."""
     rows = []
     flat = [dict(_flat(results[name].get("extras", {}))) for name in layers]
     for key in flat[-1]:
         rows.append([key, *(f"{one[key]:.2f}" if key in one else "-" for one in flat)])
-    if rows:
-        say("")
-        table("further figures, %, and counts", ["", *layers], rows)
+    return [Table("further figures, %, and counts", ["", *layers], rows)] if rows else []
 
 
 def _flat(extras: dict[str, Any]) -> Iterator[tuple[str, float]]:
@@ -117,8 +138,8 @@ def _subject(results: dict[str, Any]) -> str:
     return f"{results['data']}{results['backbone'] and ', '}{results['backbone']}{remark}"
 
 
-def _print_label_free(results: dict[str, Any], layers: tuple[str, ...]) -> None:
-    table(
+def _label_free(results: dict[str, Any], layers: tuple[str, ...]) -> Table:
+    return Table(
         f"{_subject(results)}: no landmarks, label-free figures",
         ["", "agreement of aligned images", "cells that are background", "parts in use"],
         [
@@ -134,8 +155,8 @@ def _print_label_free(results: dict[str, Any], layers: tuple[str, ...]) -> None:
     )
 
 
-def _print_protocols(results: dict[str, Any], layers: tuple[str, ...]) -> None:
-    """Print the errors of the same predictions by every protocol, and of the mean shape."""
+def _protocols(results: dict[str, Any], layers: tuple[str, ...]) -> Table:
+    """Return the errors of the same predictions by every protocol, and of the mean shape."""
     last = results[layers[-1]]["regression"]
     still = results["baselines"]["mean_shape"]["regression"]
     columns = [
@@ -144,7 +165,7 @@ def _print_protocols(results: dict[str, Any], layers: tuple[str, ...]) -> None:
         for kind in ("nme_peak", "nme_mean")
         if kind in next(iter(results[name]["regression"].values()))
     ]
-    table(
+    return Table(
         "landmark regression by protocol, %; these differ in what counts as 100 %",
         [
             "",
