@@ -39,6 +39,7 @@ _OUT = flags.DEFINE_string("out", "", "For --mode=predict: the folder that it wr
 _FORMAT = flags.DEFINE_string("format", "jsonl", "For --mode=predict: jsonl, csv, coco, by commas.")
 _OVERLAYS = flags.DEFINE_bool("overlays", False, "For --mode=predict: draw parts on the images.")
 _MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part of each pixel.")
+_REPORT = flags.DEFINE_bool("report", False, "For --mode=predict: write a page to look at.")
 _SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")
 
 
@@ -78,7 +79,7 @@ def main(argv: list[str]) -> int:
     if _MODE.value == "predict":
         from partdisc.export.command import Asked, predict
 
-        given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _SHARD
+        given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
         return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment

@@ -233,9 +233,11 @@ SECTIONS = {
         "extras": Key("", "What to measure beyond the main table.",
             names=("keypoints", "parts", "equivariance", "fit_sizes", "cumulative", "backward")),
     }),
-    "report": Section("The pictures of a run.", {
-        "images": Key(6, "Images shown.", low=1, high=100, unit="images"),
-        "channels": Key(6, "Channels shown.", low=1, high=100, unit="channels"),
+    "report": Section("The page and the pictures of a run.", {
+        "photos": Key(400, "Photos on the page, spread over all.", low=1, high=2000,
+            unit="images"),
+        "images": Key(6, "Rows of a picture.", low=1, high=100, unit="images"),
+        "channels": Key(6, "Columns of a picture.", low=1, high=100, unit="channels"),
     }),
     "table": Section("A table of the paper, made by `--mode=table`.", {
         "number": Key(1, "Its number; 9 and 10 show what each deviation from the paper is worth.",

@@ -20,7 +20,7 @@ from partdisc.discovery.supervision import device_images
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
 from partdisc.progress import say
-from partdisc.report import write_report
+from partdisc.report import write_page, write_report
 from partdisc.report.diagnosis import check_labelled, diagnose
 from partdisc.scoring.other_programs import score
 from partdisc.scoring.results import Evaluated, evaluate
@@ -132,8 +132,7 @@ def align(config: Any, workdir: Workdir) -> None:
 def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     """Write detections (section 3.3) and pictures, and print the results."""
     dataset = found.inputs.dataset
-    detector = found.detector.listing(done.channels)
-    keep(workdir.path, detector)
+    detector = keep(workdir.path, found.detector.listing(done.channels))
     detections = list_detections(
         detector,
         [dataset.keys[index] for index in done.shown],
@@ -143,7 +142,9 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     )
     write_detections(workdir.path, detections)
     say("drawing the report")
+    found = found._replace(detector=detector)
     pictures = write_report(config, workdir, found, done.channels)
+    page = write_page(config, workdir, found, done.results, pictures)
     print_results(done.results, ("clustering", "trained"))
     say("")
     say(f"figures     {workdir.path / 'results.json'}")
@@ -151,6 +152,7 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     say(f"parts       {workdir.path / 'parts.csv'}: give them names in its column `name`")
     say(f"training    {workdir.path / 'metrics.jsonl'}")
     say(f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)")
+    say(f"page        {page}: open it in a browser")
     say("")
     say("find the parts in other photos:")
     say(f"  python run.py --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER")

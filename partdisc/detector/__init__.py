@@ -6,8 +6,10 @@
 
 from partdisc.detector.detector import Detector, Predictions
 from partdisc.detector.files import keep, load, save
-from partdisc.detector.parts import MOST, Part, make_parts, membership, write_parts
+from partdisc.detector.parts import MOST, Part, make_parts, membership, part_rows, rgb, write_parts
 from partdisc.detector.prediction import (
+    FoundObject,
+    FoundPart,
     Prediction,
     Reader,
     find_object,
@@ -20,6 +22,8 @@ from partdisc.detector.sources import load as load_picture
 __all__ = [
     "MOST",
     "Detector",
+    "FoundObject",
+    "FoundPart",
     "Part",
     "Prediction",
     "Predictions",
@@ -34,6 +38,8 @@ __all__ = [
     "make_parts",
     "membership",
     "on_pixels",
+    "part_rows",
+    "rgb",
     "save",
     "write_parts",
 ]

@@ -147,7 +147,13 @@ class Detector:
         features = unit_features(
             self.backbone, self.weights, pixels, half_stride=self.settings.half_stride
         )
-        found = self.read(np.asarray(features, np.float16), geometry)
+        return self.predictions(names, np.asarray(features, np.float16), geometry)
+
+    def predictions(
+        self, names: list[str], features: np.ndarray, geometry: images.Geometry
+    ) -> list[Prediction]:
+        """Predict images of one size from their features; the arguments are `read`'s."""
+        found = self.read(features, geometry)
         reader = Reader(self.parts, self.listed, self.stride, self.backbone.origin)
         return [Prediction.of(reader, name, found.take(n)) for n, name in enumerate(names)]
 

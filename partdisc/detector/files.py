@@ -1,5 +1,6 @@
 """A detector as one file: all that prediction needs but the network's weights, which it names."""
 
+import dataclasses
 import json
 import pathlib
 import zipfile
@@ -54,11 +55,16 @@ def save(detector: Detector, path: pathlib.Path) -> None:
         np.savez(file, about=json.dumps(about), offset=detector.offset, **arrays)
 
 
-def keep(folder: pathlib.Path, detector: Detector) -> None:
-    """Keep a detector in a run's folder, and its parts in a table that names are given in."""
+def keep(folder: pathlib.Path, detector: Detector) -> Detector:
+    """Keep a detector in a run's folder, and its parts in a table that names are given in.
+
+    Returns:
+      The detector, its parts with the names that the table has.
+    """
     named_parts = named(detector.parts, folder / TABLE)
     save(detector, folder / NAME)
     write_parts(folder / TABLE, named_parts)
+    return dataclasses.replace(detector, parts=named_parts)
 
 
 def load(path: pathlib.Path) -> Detector:

@@ -85,19 +85,29 @@ def membership(parts: tuple[Part, ...], channels: int) -> np.ndarray:
     return member
 
 
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue of "#rrggbb", 0 to 255."""
+    return tuple(int(colour[start : start + 2], 16) for start in (1, 3, 5))
+
+
 _COLUMNS = [name for name in Part._fields if name != "place"]
+
+
+def part_rows(parts: tuple[Part, ...]) -> list[list[object]]:
+    """Return the rows of parts.csv, the headings first."""
+    rows: list[list[object]] = [[*_COLUMNS, "place_y", "place_x"]]
+    for part in parts:
+        row = part._asdict()
+        place = row.pop("place")
+        cells = [" ".join(map(str, v)) if isinstance(v, tuple) else _short(v) for v in row.values()]
+        rows.append([*cells, *map(_short, place)])
+    return rows
 
 
 def write_parts(path: pathlib.Path, parts: tuple[Part, ...]) -> None:
     """Write parts.csv, in which the user gives names: whole, or it stays as it was."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "place_y", "place_x"])
-    for part in parts:
-        row = part._asdict()
-        place = row.pop("place")
-        cells = [" ".join(map(str, v)) if isinstance(v, tuple) else _short(v) for v in row.values()]
-        writer.writerow([*cells, *map(_short, place)])
+    csv.writer(text, lineterminator="\n").writerows(part_rows(parts))
     with atomic(path) as temporary:
         temporary.write_text(text.getvalue())
 

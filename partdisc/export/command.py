@@ -7,7 +7,7 @@ from typing import NamedTuple
 from partdisc.data import bad_images
 from partdisc.detector import find_sources, load
 from partdisc.errors import ConfigError
-from partdisc.export.predictions import FORMATS, LINES, Extras, write_predictions
+from partdisc.export.predictions import FORMATS, LINES, REPORT, Extras, write_predictions
 from partdisc.progress import Progress, say
 
 
@@ -20,6 +20,7 @@ class Asked(NamedTuple):
       formats: by commas, `jsonl` and those of `FORMATS`.
       overlays: whether to draw the parts on the images.
       masks: whether to write the part of each pixel.
+      report: whether to write a page of the photos.
       shard: "i/n", the i-th of n equal shares of the images, from 1; "" for all.
     """
 
@@ -28,6 +29,7 @@ class Asked(NamedTuple):
     formats: str = "jsonl"
     overlays: bool = False
     masks: bool = False
+    report: bool = False
     shard: str = ""
 
 
@@ -45,7 +47,7 @@ def predict(workdir: str, asked: Asked) -> int:
             raise ConfigError(f"--mode=predict needs --{name}")
     if not workdir:
         raise ConfigError("--mode=predict needs --workdir, the folder of a run")
-    extras = Extras(_formats(asked.formats), asked.overlays, asked.masks)
+    extras = Extras(_formats(asked.formats), asked.overlays, asked.masks, asked.report)
     sources = find_sources(asked.images)
     sources = sources[_share(asked.shard)]
     detector = load(pathlib.Path(workdir))
@@ -58,6 +60,8 @@ def predict(workdir: str, asked: Asked) -> int:
     say(f"{count.images - len(count.bad)} of {count.images} images: {folder / LINES}")
     for name in extras.formats:
         say(f"{name}: {folder / f'predictions.{FORMATS[name][0]}'}")
+    if asked.report:
+        say(f"page: {folder / REPORT}: open it in a browser")
     return int(len(count.bad) == count.images)
 
 

@@ -3,15 +3,10 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from partdisc.detector import Part, Prediction, Source, load_picture
+from partdisc.detector import Part, Prediction, Source, load_picture, rgb
 
 # Share of a part's colour over the image, and the longest side of an overlay, pixels.
 OPACITY, LONGEST = 0.5, 1600
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Return red, green and blue of "#rrggbb", 0 to 255."""
-    return tuple(int(colour[start : start + 2], 16) for start in (1, 3, 5))
 
 
 def indexed_mask(parts: tuple[Part, ...], prediction: Prediction) -> Image.Image:

@@ -4,6 +4,8 @@ A run that was stopped goes on after its last whole line.
 """
 
 import csv
+import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable, Iterator
@@ -13,13 +15,14 @@ import numpy as np
 from PIL import Image
 
 from partdisc.data.bad_images import BadImage
-from partdisc.detector import Detector, Part, Prediction, Source
+from partdisc.detector import Detector, Part, Prediction, Source, load_picture
 from partdisc.errors import WorkdirError
 from partdisc.export import coco
 from partdisc.export.overlays import draw_overlay, indexed_mask
+from partdisc.page import Album, Page, write_page
 from partdisc.workdir import atomic, digest, read_json, write_json
 
-LINES, ABOUT = "predictions.jsonl", "predictions.json"
+LINES, ABOUT, REPORT = "predictions.jsonl", "predictions.json", "report/index.html"
 
 
 class Extras(NamedTuple):
@@ -29,11 +32,13 @@ class Extras(NamedTuple):
       formats: of `FORMATS`.
       overlays: whether to draw the parts on the images.
       masks: whether to write the part of each pixel.
+      report: whether to write a page of the photos.
     """
 
     formats: tuple[str, ...] = ()
     overlays: bool = False
     masks: bool = False
+    report: bool = False
 
 
 class Count(NamedTuple):
@@ -68,10 +73,14 @@ def write_predictions(
     folder.mkdir(parents=True, exist_ok=True)
     done = _take_up(folder, _key(detector, sources))
     advance(done)
+    album = Album(detector.parts, len(sources))
     with open(folder / LINES, "a", encoding="utf-8") as file:
-        for source, row, prediction in _rows(detector, sources[done:]):
+        rows = _rows(detector, sources[done:])
+        for place, (source, row, prediction) in enumerate(rows, done):
             if prediction is not None:
                 _draw(folder, detector, source, prediction, extras)
+                if extras.report:
+                    _show(album, place, source, prediction)
             file.write(json.dumps(row) + "\n")
             file.flush()
             advance(1)
@@ -84,7 +93,36 @@ def write_predictions(
         for row in read_lines(folder / LINES)
         if "problem" in row
     ]
+    if extras.report:
+        _write_report(folder / REPORT, detector, sources, album, bad)
     return Count(len(sources), bad)
+
+
+def _show(album: Album, place: int, source: Source, prediction: Prediction) -> None:
+    prediction = dataclasses.replace(prediction, image=source.name)
+    album.add(place, functools.partial(load_picture, source.picture), prediction)
+
+
+def _write_report(
+    path: pathlib.Path,
+    detector: Detector,
+    sources: list[Source],
+    album: Album,
+    bad: list[BadImage],
+) -> None:
+    """Write the page; images that an earlier run has done are looked at once more for it."""
+    names = {one.name for one in bad}
+    missing = {str(n): n for n in album.missing if sources[n].name not in names}
+    again = [sources[n]._replace(name=place) for place, n in missing.items()]
+    for prediction in detector.predict(again, lambda one: None):
+        place = missing[prediction.image]
+        _show(album, place, sources[place], prediction)
+    facts = [
+        f"{len(detector.parts)} parts, looked for by a detector on {detector.backbone.name} "
+        f"{detector.backbone.layer}. {len(album.photos)} of {len(sources)} photos are shown."
+    ]
+    lines = [f"{one.name}: {one.reason}" for one in bad]
+    write_page(path, Page("Parts in photos", facts, detector.parts, album.photos, lines))
 
 
 def _key(detector: Detector, sources: list[Source]) -> str:

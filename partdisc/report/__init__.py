@@ -1,4 +1,4 @@
-"""Pictures of a run: what the parts are, and how training saw its images."""
+"""The page of a run, and its pictures: what the parts are, how training saw its images."""
 
 import pathlib
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import numpy as np
 from partdisc.discovery.log import read_metrics
 from partdisc.discovery.run import Run
 from partdisc.method.cells import cells_to_pixels
+from partdisc.page import Drawn
 from partdisc.report import figures
 from partdisc.report.figures import Page
 from partdisc.report.pairs import drawn_pair, show_pair
@@ -21,11 +22,24 @@ from partdisc.report.parts import (
     strongest_patches,
     working_image,
 )
+from partdisc.report.run_page import Told, write_run_page
 from partdisc.workdir import Workdir
 
 # Members of a pool: as many as a page is wide.
 NEIGHBOURS = 6
 RANDOM_NOTE = "random backbone weights"
+
+# What the pictures show that explain the training, in the order of the page.
+_CAPTIONS = {
+    "similar_pools": "Pools: photos and the most similar ones of each",
+    "aligned_pairs": "Alignment: a neighbour laid on its photo",
+    "pseudo_ground_truth": "Pseudo ground truth: the channel that each cell is taught to answer",
+    "training_curves": "Curves: loss and what was matched, step by step",
+    "heat_maps_untrained": "Channels before training",
+    "heat_maps": "The same channels after training",
+    "part_gallery": "Where single channels answer most",
+    "detections": "Detections of single channels",
+}
 
 _MEASURES = {
     "spatial_js": "Jensen-Shannon divergence in nats",
@@ -39,10 +53,12 @@ class ReportSettings(NamedTuple):
     Attributes:
       images: rows of a picture.
       channels: columns of a picture.
+      photos: on the page.
     """
 
     images: int
     channels: int
+    photos: int
 
 
 class _Drawing(NamedTuple):
@@ -86,6 +102,30 @@ def write_report(
     _draw_pairs(drawing)
     draw(figures.training_curves, "training_curves", read_metrics(workdir.path / "metrics.jsonl"))
     return written
+
+
+def write_page(
+    config: Any,
+    workdir: Workdir,
+    run: Run,
+    results: dict[str, Any],
+    pictures: list[pathlib.Path],
+) -> pathlib.Path:
+    """Write the page of a run into `report/` of its work directory; return the file.
+
+    Args:
+      config: the whole config.
+      workdir: of the run.
+      run: what its stages made; its detector has parts.
+      results: of results.json.
+      pictures: from `write_report`.
+    """
+    files = {file.stem: file for file in pictures}
+    drawings = [Drawn(files[name], caption) for name, caption in _CAPTIONS.items()]
+    page = workdir.path / "report" / "index.html"
+    title = f"Parts of {workdir.path.name}"
+    write_run_page(page, run, Told(title, results, drawings, config.report.photos))
+    return page
 
 
 def _draw_parts(drawing: _Drawing, parts: Parts) -> None:

@@ -4,18 +4,18 @@ import csv
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from detectors import small_detector
 from PIL import Image
 
-from partdisc.detector import Source, keep
+from partdisc.detector import Source, keep, rgb
 from partdisc.errors import ConfigError, WorkdirError
 from partdisc.export.command import Asked, predict
-from partdisc.export.overlays import rgb
-from partdisc.export.predictions import LINES, Extras, read_lines, write_predictions
+from partdisc.export.predictions import LINES, REPORT, Extras, read_lines, write_predictions
 from partdisc.scoring.prediction_files import read_points
 
-EVERYTHING = Extras(("csv",), overlays=True, masks=True)
+EVERYTHING = Extras(("csv",), overlays=True, masks=True, report=True)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_what_was_stopped_goes_on_after_its_last_whole_line(tmp_path, detector, 
     write_predictions(cut, detector, sources, EVERYTHING, told.append)
     assert told == [2, 1, 1]
     files = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
-    assert len(files) == 3 + 2 * 3
+    assert len(files) == 4 + 2 * 3
     for file in files:
         assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
 
@@ -88,6 +88,10 @@ def test_the_table_has_a_row_for_each_part_and_scoring_reads_it(tmp_path, detect
         assert row["image"] == image and row["part"] == part["name"]
         assert [float(row["y"]), float(row["x"])] == part["point"]
         assert float(row["score"]) == part["score"] and row["present"] == str(int(part["present"]))
+    frame = pd.read_csv(path)
+    assert len(frame) == 9 and set(frame.present) <= {0, 1}
+    assert frame.dtypes[["y", "x", "score", "area"]].eq("float64").all()
+    np.testing.assert_array_equal(frame[["y", "x"]], [part["point"] for _, part in expected])
     points = read_points(path, [one.name for one in sources])
     assert points.parts == ("part 1", "part 2", "part 3") and points.rows == 9
 
@@ -106,6 +110,19 @@ def test_overlays_and_masks_have_the_parts_in_their_colours(tmp_path, detector, 
     with Image.open(tmp_path / "out" / "overlays" / "deep" / "c.png") as overlay:
         assert overlay.size == (100, 200)
     assert not (tmp_path / "out" / "overlays" / "bad.png").exists()
+
+
+def test_the_page_shows_the_photos_and_names_those_that_are_bad(tmp_path, detector, sources):
+    write_predictions(tmp_path / "out", detector, sources, Extras(report=True))
+    page = (tmp_path / "out" / REPORT).read_text()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert [one["name"] for one in data["photos"]] == ["a.png", "b.jpg", "deep/c.png"]
+    assert "<li>bad.jpg: not an image" in page and "3 of 4 photos" in page
+    rows = [row for row in read_lines(tmp_path / "out" / LINES) if "parts" in row]
+    for photo, row in zip(data["photos"], rows, strict=True):
+        for part, found in zip(photo["parts"], row["parts"], strict=True):
+            shares = (np.array(found["point"]) + 0.5) / row["size"]
+            np.testing.assert_allclose(part["point"], shares, atol=2e-4)
 
 
 def asked(tmp_path, **changes):
