@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ from partdisc.method.parts import locate
 
 # In cells: what counts for a part's point around the peak of its map.
 AROUND = 2.0
+# Sizes that maps are padded to: many take long to compile, few are long to read.
+MAP_SIZES = 4
 
 
 class Predictions(NamedTuple):
@@ -192,7 +195,7 @@ class Detector:
         """
         found = []
         for packed, grid in zip(features[: len(geometry.size)], grids, strict=False):
-            packed = self._padded(packed)
+            packed = self._padded(packed, grid)
             probs = _probabilities_of(self.layer, self.params, packed, grid, self.offset)
             centres = _centres(self.layer, self.params, packed, grid, self.offset)
             found.append((self._peaks(probs, grid), centres))
@@ -217,9 +220,8 @@ class Detector:
         columns = np.array([*(one.channel for one in self.listed), self.layer.parts], np.int32)
         found = []
         for packed in features[: len(geometry.size)]:
-            probs = _probabilities_of(
-                self.layer, self.params, self._padded(packed), grid, self.offset
-            )
+            packed = self._padded(packed, grid)
+            probs = _probabilities_of(self.layer, self.params, packed, grid, self.offset)
             found.append((*_parts_of(probs, member, grid), self._peaks(probs[:, columns], grid)))
         maps, points, scores, peaks = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, peak_points = (self._original(cells, geometry) for cells in (points, peaks.points))
@@ -232,14 +234,16 @@ class Detector:
         pixels = cells_to_pixels(cells, self.stride, self.backbone.origin)
         return images.to_original(pixels, geometry)
 
-    def _padded(self, packed: np.ndarray) -> np.ndarray:
-        """Pad a map [P, C] to the most cells that one can have.
+    def _padded(self, packed: np.ndarray, grid: np.ndarray) -> np.ndarray:
+        """Pad a map [P, C] of a grid to one of a few sizes, each read by a program of its own.
 
-        So all images are read by one program, from the run's features or anew, and get the same
-        bits.
+        A grid has always the same size, so an image gets the same bits from the run's features
+        and anew.
         """
-        most = self.grids(self.geometry((1, 10_000))).prod()
-        return np.pad(packed[:most], ((0, max(0, most - len(packed))), (0, 0)))
+        cells, most = int(grid.prod()), int(self.grids(self.geometry((1, 10_000))).prod())
+        step = math.ceil(most / MAP_SIZES)
+        size = step * math.ceil(cells / step)
+        return np.pad(packed[:cells], ((0, size - cells), (0, 0)))
 
     def _peaks(self, probs: jax.Array, grid: np.ndarray) -> Detections:
         """Detect the channels of one map [P, n + 1], the background last."""

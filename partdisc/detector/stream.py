@@ -15,7 +15,8 @@ from partdisc.errors import DataError
 
 # Images that wait, at most, until enough of their size make a batch.
 WINDOW = 64
-READERS = 4
+# Threads that read files, and batches that are looked at side by side.
+READERS, LOOKERS = 4, 2
 
 
 class Way(NamedTuple):
@@ -65,33 +66,75 @@ def predictions(
     Raises:
       errors.DataError: names the image that cannot be used.
     """
-    ready: dict[int, Prediction | None] = {}
     waiting: dict[tuple[int, int], list[Prepared]] = {}
-    place = done = 0
-    for one in _read_ahead(way, sources):
-        place = one.place
-        if one.reason:
-            if on_bad is None:
-                raise DataError(f"{one.name}: {one.reason}")
-            on_bad(BadImage(one.name, one.reason))
-            ready[place] = None
-        else:
-            size = one.pixels.shape[:2]
-            group = waiting.setdefault(size, [])
-            group.append(one)
-            if len(group) == way.batch:
-                ready |= _predict(way, waiting.pop(size))
-        oldest = min((group[0].place for group in waiting.values()), default=place)
-        if place - oldest >= WINDOW:
-            size = next(size for size, group in waiting.items() if group[0].place == oldest)
-            ready |= _predict(way, waiting.pop(size))
-        while done in ready:
-            if (prediction := ready.pop(done)) is not None:
-                yield prediction
-            done += 1
-    for group in waiting.values():
-        ready |= _predict(way, group)
-    yield from (found for _, found in sorted(ready.items()) if found is not None)
+    place = -1
+    with concurrent.futures.ThreadPoolExecutor(LOOKERS) as lookers:
+        looking = _Looking(way, lookers)
+        for one in _read_ahead(way, sources):
+            place = one.place
+            if one.reason:
+                if on_bad is None:
+                    raise DataError(f"{one.name}: {one.reason}")
+                on_bad(BadImage(one.name, one.reason))
+                looking.leave_out(place)
+            else:
+                size = one.pixels.shape[:2]
+                group = waiting.setdefault(size, [])
+                group.append(one)
+                if len(group) == way.batch:
+                    looking.look(waiting.pop(size))
+            oldest = min((group[0].place for group in waiting.values()), default=place)
+            if place - oldest >= WINDOW:
+                size = next(size for size, group in waiting.items() if group[0].place == oldest)
+                looking.look(waiting.pop(size))
+            yield from looking.done()
+        for group in waiting.values():
+            looking.look(group)
+        yield from looking.rest()
+
+
+class _Looking:
+    """Batches that are looked at, two at a time: one's maps are read while the next is on its way.
+
+    What was found is given in the order of the images.
+    """
+
+    def __init__(self, way: Way, lookers: concurrent.futures.Executor):
+        self._way, self._lookers = way, lookers
+        self._found: dict[int, concurrent.futures.Future | None] = {}
+        self._running: deque[concurrent.futures.Future] = deque()
+        self._next = 0
+
+    def leave_out(self, place: int) -> None:
+        """Count an image in which nothing is looked for."""
+        self._found[place] = None
+
+    def look(self, group: list[Prepared]) -> None:
+        """Look at images of one size; where too many batches wait, until the first is done."""
+        while len(self._running) > LOOKERS:
+            self._running.popleft().result()
+        batch = self._lookers.submit(_predict, self._way, group)
+        self._running.append(batch)
+        self._found |= dict.fromkeys((one.place for one in group), batch)
+
+    def done(self) -> Iterator[Prediction]:
+        """Yield what has been found, up to the first image that is not done."""
+        while self._next in self._found:
+            batch = self._found[self._next]
+            if batch is not None and not batch.done():
+                return
+            yield from self._take()
+
+    def rest(self) -> Iterator[Prediction]:
+        """Yield all that is left, as it is found."""
+        while self._next in self._found:
+            yield from self._take()
+
+    def _take(self) -> Iterator[Prediction]:
+        place, self._next = self._next, self._next + 1
+        batch = self._found.pop(place)
+        if batch is not None:
+            yield batch.result()[place]
 
 
 def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:

@@ -59,8 +59,31 @@ def test_images_do_not_wait_longer_than_the_window(detector, pictures, monkeypat
 
     first = next(detector.predict(given()))
     assert first.size == (200, 100)
-    # Two batches and the readers ahead, and what the window holds.
-    assert len(read) <= 2 * detector.batch + stream.READERS + 2 + 2
+    # Two batches and the readers ahead, what the window holds, and what is looked at.
+    at_once = (stream.LOOKERS + 2) * detector.batch
+    assert len(read) <= 2 * detector.batch + stream.READERS + 2 + 2 + at_once
+
+
+def test_memory_holds_few_batches_where_nobody_takes_what_is_found(detector, pictures):
+    """The reading stops where the user does."""
+    read = []
+
+    def given():
+        for place in range(200):
+            read.append(place)
+            yield pictures[0]
+
+    found = detector.predict(given())
+    next(found)
+    next(found)
+    assert len(read) <= (2 + stream.LOOKERS + 2) * detector.batch + stream.READERS + 2
+    found.close()
+
+
+def test_what_fails_in_the_network_is_raised(detector, pictures):
+    broken = dataclasses.replace(detector, offset=np.zeros(3, np.float32))
+    with pytest.raises((TypeError, ValueError)):
+        list(broken.predict(pictures))
 
 
 def test_a_bad_image_is_told_and_left_out(detector, pictures, tmp_path):
