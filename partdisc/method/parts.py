@@ -160,8 +160,14 @@ def membership(labels: jax.Array, *, parts: int) -> jax.Array:
     return jax.nn.one_hot(jnp.append(labels, parts), parts + 1)
 
 
-def blur(maps: jax.Array, grid: jax.Array) -> jax.Array:
-    """Blur packed maps [P, k] by a Gaussian of one cell, cut off at three, within the map."""
+def blur(maps: jax.Array, grid: jax.Array, *, spacing: int = 1) -> jax.Array:
+    """Blur packed maps [P, k] by a Gaussian, within the map.
+
+    Args:
+      maps: [P, k].
+      grid: int [2], rows and columns.
+      spacing: its width in cells; it is sampled that far apart, at three steps each way.
+    """
     cells = maps.shape[0]
     position, valid = cell_positions(grid, cells), cell_validity(grid, cells)[:, None]
     both = jnp.concatenate([maps, jnp.ones((cells, 1), maps.dtype)], axis=1)
@@ -170,9 +176,9 @@ def blur(maps: jax.Array, grid: jax.Array) -> jax.Array:
     for axis, distance in ((0, grid[1]), (1, 1)):
         total = both
         for step in (-3, -2, -1, 1, 2, 3):
-            beside = position[:, axis] + step
+            beside = position[:, axis] + step * spacing
             inside = (beside >= 0) & (beside < grid[axis].astype(jnp.float32))
-            moved = jnp.roll(both, -step * distance, axis=0)
+            moved = jnp.roll(both, -step * spacing * distance, axis=0)
             total += jnp.exp(-0.5 * step**2) * jnp.where(inside[:, None], moved, 0.0)
         both = jnp.where(valid, total, 0.0)
     return both[:, :-1] / jnp.maximum(both[:, -1:], 1e-9)
@@ -182,7 +188,9 @@ def locate(maps: jax.Array, grid: jax.Array, *, width: float) -> tuple[jax.Array
     """Say where each part is in an image, and how sure that is.
 
     A part's point is the mean of its map around the peak of the blurred map: on the part, also
-    where it is seen twice. There is always one; the score says whether to believe it.
+    where it is seen twice. The blur is as wide as a part, so that a large one, which is equally
+    sure everywhere, has its peak in its middle. There is always a point; the score says whether
+    to believe it.
 
     Args:
       maps: [P, k + 1], p(part | cell), the background last.
@@ -195,7 +203,7 @@ def locate(maps: jax.Array, grid: jax.Array, *, width: float) -> tuple[jax.Array
     parts = maps[:, :-1]
     position = cell_positions(grid, maps.shape[0])
     valid = cell_validity(grid, maps.shape[0])[:, None]
-    smooth = jnp.where(valid, blur(parts, grid), -1.0)
+    smooth = jnp.where(valid, blur(blur(parts, grid), grid, spacing=2), -1.0)
     around = _near(position[jnp.argmax(smooth, axis=0)], position, grid, width) * parts.T
     total = jnp.sum(around, axis=1, keepdims=True)
     points = around @ jnp.where(valid, position, 0.0) / jnp.where(total > 0, total, 1.0)

@@ -192,20 +192,26 @@ def test_membership_adds_the_channels_up_and_keeps_the_background(rng):
     np.testing.assert_allclose(maps.sum(axis=1), 1.0, rtol=1e-5)
 
 
-def loop_point(maps, rows, columns, width):
-    """Find a part's point in a map [rows, columns] by plain loops."""
-
-    def blurred(y, x):
+def loop_blur(maps, spacing):
+    """Blur a map [rows, columns] by plain loops."""
+    blurred = np.zeros(maps.shape)
+    for y, x in np.ndindex(maps.shape):
         total = weight = 0.0
-        for i, j in np.ndindex(rows, columns):
-            far = max(abs(i - y), abs(j - x)) > 3
-            near = 0.0 if far else np.exp(-0.5 * ((i - y) ** 2 + (j - x) ** 2))
-            total, weight = total + near * maps[i, j], weight + near
-        return total / weight
+        for i, j in np.ndindex(7, 7):
+            row, column = y + spacing * (i - 3), x + spacing * (j - 3)
+            if 0 <= row < maps.shape[0] and 0 <= column < maps.shape[1]:
+                near = np.exp(-0.5 * ((i - 3) ** 2 + (j - 3) ** 2))
+                total, weight = total + near * maps[row, column], weight + near
+        blurred[y, x] = total / weight
+    return blurred
 
-    peak = max(np.ndindex(rows, columns), key=lambda cell: blurred(*cell))
+
+def loop_point(maps, width):
+    """Find a part's point in a map [rows, columns] by plain loops."""
+    blurred = loop_blur(loop_blur(maps, 1), 2)
+    peak = max(np.ndindex(maps.shape), key=lambda cell: blurred[cell])
     point, weight = np.zeros(2), 0.0
-    for cell in np.ndindex(rows, columns):
+    for cell in np.ndindex(maps.shape):
         gap = np.sum((np.array(cell) - peak) ** 2)
         near = np.exp(-0.5 * gap / width**2) * maps[cell]
         point, weight = point + near * np.array(cell), weight + near
@@ -221,7 +227,7 @@ def test_points_are_those_of_the_loop(rng, grid):
     points, scores = locate(probs, jnp.array(grid), width=2.0)
     for k in range(3):
         maps = probs[:cells, k].reshape(grid).astype(np.float64)
-        np.testing.assert_allclose(points[k], loop_point(maps, *grid, 2.0), atol=1e-3)
+        np.testing.assert_allclose(points[k], loop_point(maps, 2.0), atol=1e-3)
         assert scores[k] == maps.astype(np.float32).max()
 
 
@@ -234,23 +240,31 @@ def test_a_part_seen_twice_is_where_it_is_stronger():
     assert float(score) == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize("radius", [2, 5, 8])
+def test_a_large_part_that_is_sure_everywhere_is_in_its_middle(radius):
+    rows, columns = np.mgrid[:27, :36]
+    disc = (rows - 12) ** 2 + (columns - 20) ** 2 <= radius**2
+    maps = np.stack([disc, ~disc], axis=-1).reshape(-1, 2).astype(np.float32)
+    (point,), _ = locate(maps, jnp.array([27, 36]), width=2.0)
+    np.testing.assert_allclose(point, [12, 20], atol=0.1)
+
+
 def test_a_part_that_is_nowhere_lies_in_the_middle():
     points, scores = locate(np.zeros((15, 3), np.float32), jnp.array([3, 5]), width=2.0)
     np.testing.assert_array_equal(points, [[1.0, 2.0]] * 2)
     np.testing.assert_array_equal(scores, 0.0)
 
 
+@pytest.mark.parametrize("spacing", [1, 2])
 @pytest.mark.parametrize("shape", [(3, 4), (1, 1), (1, 9), (9, 1), (8, 6)])
-def test_blur_is_the_loop_and_keeps_what_is_even(rng, shape):
+def test_blur_is_the_loop_and_keeps_what_is_even(rng, shape, spacing):
     count = shape[0] * shape[1]
     maps = rng.random((80, 2)).astype(np.float32)
-    found = np.asarray(blur(maps, jnp.array(shape)))[:count]
-    cells = np.array(list(np.ndindex(shape)))
-    apart = cells[:, None] - cells[None]
-    weights = np.exp(-0.5 * (apart**2).sum(-1)) * (np.abs(apart).max(-1) <= 3)
-    np.testing.assert_allclose(
-        found, weights @ maps[:count] / weights.sum(1, keepdims=True), rtol=1e-4
-    )
+    found = np.asarray(blur(maps, jnp.array(shape), spacing=spacing))[:count]
+    for k in range(2):
+        expected = loop_blur(maps[:count, k].reshape(shape), spacing).ravel()
+        np.testing.assert_allclose(found[:, k], expected, rtol=1e-4)
     even = np.full((80, 2), 0.3, np.float32)
     even[count:] = 9.0
-    np.testing.assert_allclose(blur(even, jnp.array(shape))[:count], 0.3, rtol=1e-5)
+    same = blur(even, jnp.array(shape), spacing=spacing)[:count]
+    np.testing.assert_allclose(same, 0.3, rtol=1e-5)
