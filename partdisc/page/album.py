@@ -139,3 +139,8 @@ def data_uri(image: Image.Image, form: str, **options) -> str:
     written = io.BytesIO()
     image.save(written, form, **options)
     return f"data:image/{form};base64,{base64.b64encode(written.getvalue()).decode()}"
+
+
+def opened(uri: str) -> Image.Image:
+    """Return the image that a URI of `data_uri` holds."""
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))

@@ -70,15 +70,11 @@ class Page(NamedTuple):
 
 def write_page(path: pathlib.Path, page: Page) -> None:
     """Write a page to an HTML file, which appears when it is whole."""
-    found = [n for n, photo in enumerate(page.photos) if photo.object]
-    ranked = sorted(found, key=lambda n: page.photos[n].certainty)
-    # From the better three quarters, evenly: typical, not the best.
-    better = sorted(ranked[len(ranked) // 4 :])
-    chosen = np.linspace(0, len(better) - 1, min(TYPICAL, len(better))).round().astype(int)
+    typical, uncertain = choose(page.photos)
     text = _template().render(
         page=page,
-        typical=[better[place] for place in chosen],
-        uncertain=ranked[: min(UNCERTAIN, len(ranked) // 4)],
+        typical=typical,
+        uncertain=uncertain,
         without=[n for n, photo in enumerate(page.photos) if photo.object is None],
         cards=make_cards(page.parts, page.photos),
         titles={part.id: part.title for part in page.parts},
@@ -89,6 +85,16 @@ def write_page(path: pathlib.Path, page: Page) -> None:
     )
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def choose(photos: list[Photo]) -> tuple[list[int], list[int]]:
+    """Return the places of typical photos with an object, and of the least certain ones."""
+    found = [n for n, photo in enumerate(photos) if photo.object]
+    ranked = sorted(found, key=lambda n: photos[n].certainty)
+    # From the better three quarters, evenly: typical, not the best.
+    better = sorted(ranked[len(ranked) // 4 :])
+    spread = np.linspace(0, len(better) - 1, min(TYPICAL, len(better))).round().astype(int)
+    return [better[place] for place in spread], ranked[: min(UNCERTAIN, len(ranked) // 4)]
 
 
 def _text(name: str) -> str:

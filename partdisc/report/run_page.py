@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc.discovery.run import Run
-from partdisc.page import Album, Drawn, Page, Table, write_page
+from partdisc.page import Album, Drawn, Page, Table, choose, write_montage, write_page
 from partdisc.progress import Progress
 from partdisc.scoring.results_table import result_tables
 
@@ -29,7 +29,10 @@ class Told(NamedTuple):
 
 
 def write_run_page(path: pathlib.Path, run: Run, told: Told) -> None:
-    """Write the page of a run: its test photos, or its training photos where there are none."""
+    """Write the page of a run, and its opening as `parts.png` beside it.
+
+    It shows the test photos, or the training photos where there are none.
+    """
     dataset, detector = run.inputs.dataset, run.detector
     test = len(dataset.splits["test"]) > 0
     split = dataset.splits["test" if test else "train"]
@@ -58,3 +61,5 @@ def write_run_page(path: pathlib.Path, run: Run, told: Told) -> None:
     ]
     page = Page(told.title, facts, detector.parts, album.photos, [], told.drawings, tables)
     write_page(path, page)
+    typical, _ = choose(album.photos)
+    write_montage(path.with_name("parts.png"), [album.photos[n] for n in typical])

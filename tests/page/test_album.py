@@ -1,21 +1,12 @@
 """Photos of a page: what is kept of them, spread and small."""
 
-import base64
-import io
-
 import numpy as np
 import pytest
 from pages import PARTS, SIZES, pixels, planted, planted_album
-from PIL import Image
 
 from partdisc.detector import rgb
 from partdisc.page import Album
-
-
-def opened(uri):
-    head, _, data = uri.partition(",")
-    assert head.startswith("data:image/") and head.endswith(";base64")
-    return Image.open(io.BytesIO(base64.b64decode(data)))
+from partdisc.page.album import opened
 
 
 def test_photos_keep_their_order_and_shape():

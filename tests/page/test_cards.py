@@ -1,21 +1,14 @@
 """The card of a part: patches around its point, where in the object it lies."""
 
-import base64
 import dataclasses
-import io
 
 import numpy as np
 from pages import PARTS, planted, planted_album
-from PIL import Image
 
 from partdisc.detector import rgb
 from partdisc.page import Album
-from partdisc.page.album import PLACES
+from partdisc.page.album import PLACES, opened
 from partdisc.page.cards import PATCHES, SIDE, make_cards
-
-
-def opened(uri):
-    return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
 
 
 def dotted(size, point):

@@ -97,6 +97,41 @@ def test_parts_from_python(tmp_path):
         partdisc.discover(pictures, tmp_path / "run", train__stepz=3)
 
 
+@pytest.mark.runs
+def test_the_example_runs_as_it_is_written(tmp_path, monkeypatch, capsys):
+    """With fewer photos and steps, and nothing else changed."""
+    code = (ROOT / "examples" / "discover.py").read_text()
+    for old, new in (
+        ("PHOTOS, STEPS = 120, 150", "PHOTOS, STEPS = 18, 2"),
+        ("parts__count=128", "parts__count=8"),
+        (
+            "short_side=160,",
+            "short_side=64, pools__size=2, train__batch=2, clusters__iterations=5,",
+        ),
+    ):
+        assert old in code
+        code = code.replace(old, new)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(compile(code, "discover.py", "exec"), names)
+    said = capsys.readouterr().out
+    assert said.count("photo ") >= 3 and "% of the photos" in said
+    assert (tmp_path / "runs" / "example" / "report" / "index.html").exists()
+    assert names["same"].parts == names["detector"].parts
+
+
+def test_a_run_ends_with_a_page_of_its_test_photos(whole):
+    page = (whole[0] / "report" / "index.html").read_text()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    written = [json.loads(line) for line in (whole[0] / "detections.jsonl").open()]
+    assert {one["name"] for one in data["photos"]} >= {one["image"] for one in written}
+    for section in ("training", "measured", "parts"):
+        assert f'id="{section}"' in page
+    with Image.open(whole[0] / "report" / "parts.png") as image:
+        assert np.asarray(image.convert("L")).std() > 10
+    assert "index.html: open it in a browser" in whole[1]
+
+
 def test_importing_costs_nothing_and_sets_no_flags():
     code = (
         "import sys, partdisc; heavy = {'jax', 'numpy', 'absl.flags', 'PIL'} & set(sys.modules); "
