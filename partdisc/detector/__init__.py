@@ -1,11 +1,12 @@
 """The detector: images in, parts out; all that prediction needs, and nothing else.
 
 `detector` is it, `parts` what a person reads of its channels, `sources` the images it is given,
-`stream` how they go through it, `prediction` what it says of one, `files` how it is kept.
+`stream` how they go through it, `prediction` what it says of one, `archive` what is kept of it,
+`files` where a run keeps it.
 """
 
 from partdisc.detector.detector import Detector, Predictions
-from partdisc.detector.files import keep, load, save
+from partdisc.detector.files import keep, load
 from partdisc.detector.parts import MOST, Part, make_parts, membership, write_parts
 from partdisc.detector.prediction import (
     Prediction,
@@ -34,6 +35,5 @@ __all__ = [
     "make_parts",
     "membership",
     "on_pixels",
-    "save",
     "write_parts",
 ]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +13,7 @@ import numpy as np
 from partdisc.backbones import Backbone, Weights, unit_features
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
+from partdisc.detector import archive
 from partdisc.detector.parts import Part, membership
 from partdisc.detector.prediction import Listed, Prediction, Reader, Reading
 from partdisc.detector.sources import Picture, Source, sources_of
@@ -113,6 +116,11 @@ class Detector:
                 else "parts: this detector has none; train it to the end"
             )
         return dataclasses.replace(self, parts=self.choices[count])
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        archive.write(pathlib.Path(path).expanduser(), fields)
 
     def geometry(self, size: tuple[int, int]) -> images.Geometry:
         """Say how an image of a height and width becomes the network's input."""
