@@ -15,7 +15,7 @@ from partdisc.data import images
 from partdisc.data.bad_images import BadImage
 from partdisc.detector import archive
 from partdisc.detector.parts import Part, membership
-from partdisc.detector.prediction import Listed, Prediction, Reader, Reading
+from partdisc.detector.prediction import Listed, Prediction, Reader, Reading, on_original
 from partdisc.detector.sources import Picture, Source, sources_of
 from partdisc.detector.stream import Way, predictions
 from partdisc.errors import ConfigError
@@ -152,12 +152,39 @@ class Detector:
         self, names: list[str], pixels: np.ndarray, geometry: images.Geometry
     ) -> list[Prediction]:
         """Predict images [B, h, w, 3] of one size, of which there are as many as names."""
+        found = self._read_pixels(pixels, geometry)
+        return [Prediction.of(self._reader, name, found.take(n)) for n, name in enumerate(names)]
+
+    def maps(self, picture: Picture) -> np.ndarray:
+        """Say how probable each part is at each pixel of an image, bilinearly between cells.
+
+        Args:
+          picture: a path, a PIL image, or an array uint8 [H, W, 3] or [H, W].
+
+        Returns:
+          p(part | pixel) on the upright original, float32 [H, W, k + 1]: the parts in the order
+          of their ids, then the background. Large photos take much memory.
+
+        Raises:
+          errors.DataError: the image cannot be used.
+        """
+
+        def look(names: list[str], pixels: np.ndarray, geometry: images.Geometry):
+            found = self._read_pixels(pixels, geometry).take(0)
+            return [on_original(found.maps, found.geometry, self._reader)]
+
+        return next(predictions(Way(self.batch, self.geometry, look), sources_of([picture]), None))
+
+    def _read_pixels(self, pixels: np.ndarray, geometry: images.Geometry) -> Reading:
+        """Read images [B, h, w, 3] of one size, of which the geometry has the first."""
         features = unit_features(
             self.backbone, self.weights, pixels, half_stride=self.settings.half_stride
         )
-        found = self.read(np.asarray(features, np.float16), geometry)
-        reader = Reader(self.parts, self.listed, self.stride, self.backbone.origin)
-        return [Prediction.of(reader, name, found.take(n)) for n, name in enumerate(names)]
+        return self.read(np.asarray(features, np.float16), geometry)
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.parts, self.listed, self.stride, self.backbone.origin)
 
     def cell_matrix(self, geometry: images.Geometry) -> np.ndarray:
         """Return the matrices [..., 3, 3] that take original pixels to the cells it detects on."""

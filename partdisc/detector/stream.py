@@ -3,13 +3,12 @@
 import concurrent.futures
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
-from partdisc.detector.prediction import Prediction
 from partdisc.detector.sources import Source, load
 from partdisc.errors import DataError
 
@@ -24,13 +23,13 @@ class Way(NamedTuple):
     Attributes:
       batch: images at once.
       geometry: says how an image of a height and width becomes the network's input.
-      look: predicts images of one size, given their names, pixels [batch, h, w, 3] and
-        geometry; the last pixels may be of no image.
+      look: says something of each image of one size, as its prediction, given their names,
+        pixels [batch, h, w, 3] and geometry; the last pixels may be of no image.
     """
 
     batch: int
     geometry: Callable[[tuple[int, int]], images.Geometry]
-    look: Callable[[list[str], np.ndarray, images.Geometry], list[Prediction]]
+    look: Callable[[list[str], np.ndarray, images.Geometry], list[Any]]
 
 
 class Prepared(NamedTuple):
@@ -53,8 +52,8 @@ class Prepared(NamedTuple):
 
 def predictions(
     way: Way, sources: Iterable[Source], on_bad: Callable[[BadImage], None] | None
-) -> Iterator[Prediction]:
-    """Yield the prediction of each image, in their order.
+) -> Iterator[Any]:
+    """Yield what is said of each image, in their order.
 
     Args:
       way: what they go through.
@@ -65,7 +64,7 @@ def predictions(
     Raises:
       errors.DataError: names the image that cannot be used.
     """
-    ready: dict[int, Prediction | None] = {}
+    ready: dict[int, Any] = {}
     waiting: dict[tuple[int, int], list[Prepared]] = {}
     place = done = 0
     for one in _read_ahead(way, sources):
@@ -115,7 +114,7 @@ def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:
             yield ahead.popleft().result()
 
 
-def _predict(way: Way, group: list[Prepared]) -> dict[int, Prediction]:
+def _predict(way: Way, group: list[Prepared]) -> dict[int, Any]:
     """Predict images of one size: place -> prediction.
 
     A short group is filled up, so that each image size is compiled once and one image alone
