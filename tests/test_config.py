@@ -12,7 +12,6 @@ import pytest
 from partdisc import data
 from partdisc.backbones import googlenet, network, vgg16
 from partdisc.config import KEYS, base_config, flatten
-from partdisc.config_page import page
 from partdisc.data import celeba, vehicle_part
 from partdisc.discovery import pools, step
 from partdisc.errors import ConfigError
@@ -142,19 +141,13 @@ def test_importing_it_imports_nothing_heavy():
         *("tensorflow", "tensorflow_datasets", "matplotlib", "PIL"),
     )
     code = (
-        "import sys, run, partdisc.config, partdisc.config_page, partdisc.validation;"
+        "import sys, run, partdisc.config, partdisc.validation;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_the_page_is_up_to_date():
-    command = "python -m partdisc.config_page > docs/config.md"
-    assert command in page()
-    assert (ROOT / "docs" / "config.md").read_text() == page(), f"stale; run {command}"
 
 
 def test_flatten_names_every_leaf_by_its_section():
