@@ -1,4 +1,4 @@
-"""Discover the parts of an object class: `python -m partdisc --config=configs/demo.py`.
+"""Discover the parts of an object class: `python -m partdisc --config=demo`.
 
 Any key of the config can be set: `--config.train.steps=300`.
 """
@@ -14,10 +14,14 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from partdisc.errors import ConfigError, PartdiscError
+from partdisc.presets import config_file
 from partdisc.validation import check_key, validate
 
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "File that describes the experiment, as configs/demo.py[:argument]."
+    "config",
+    None,
+    "What describes the experiment: a file, as configs/cub.py[:argument], or a name, as demo or "
+    "folder:/path/to/photos.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of all that the run makes; by default runs/<name of the config>."
@@ -50,13 +54,13 @@ def _parse(argv: list[str]) -> list[str]:
         if match := re.match(r"--?config\.([\w.]+)", argument):
             check_key(match[1])
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(_with_file(argv))
         if _MODE.value == "predict":  # The run has its own config.
             return rest
     except flags.Error as error:
         raise ConfigError(str(error).splitlines()[0]) from error
     if _CONFIG.value is None:
-        raise ConfigError("--config=FILE is required, for a start --config=configs/demo.py")
+        raise ConfigError("--config=FILE is required, for a start --config=demo")
     try:
         _CONFIG.value.items()  # a file that could not be loaded says so at its first use
     except OSError as error:
@@ -65,11 +69,23 @@ def _parse(argv: list[str]) -> list[str]:
     return rest
 
 
-def _name(argv: list[str]) -> str:
-    """Name the config given on the command line: its file, and its argument."""
-    given = next(i for i, arg in enumerate(argv) if re.match("--?config(=|$)", arg))
-    file = argv[given].partition("=")[2] or argv[given + 1]
-    path, _, argument = file.partition(":")
+def _with_file(argv: list[str]) -> list[str]:
+    """Put the file in the place of the config's name, where it is given by its name."""
+    words = list(argv)
+    for place, word in enumerate(argv):
+        flag, equals, given = word.partition("=")
+        if flag not in ("-config", "--config"):
+            continue
+        if equals:
+            words[place] = f"{flag}={config_file(given)}"
+        elif place + 1 < len(argv):
+            words[place + 1] = config_file(argv[place + 1])
+    return words
+
+
+def _name() -> str:
+    """Name the config that was given: its file, and its argument."""
+    path, _, argument = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
     return "-".join([pathlib.Path(path).stem, *re.findall(r"\w+", argument)])
 
 
@@ -86,7 +102,7 @@ def main(argv: list[str], command: str) -> int:
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment
 
-    workdir = _WORKDIR.value or os.path.join("runs", _name(sys.argv))
+    workdir = _WORKDIR.value or os.path.join("runs", _name())
     given = config_flags.get_override_values(flags.FLAGS["config"])
     return experiment.run(
         _CONFIG.value,

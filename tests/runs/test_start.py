@@ -1,12 +1,13 @@
 """The two ways in which the program is started, and how it ends where nobody reads on."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 
 import pytest
-from program import DEMO, ROOT, one_line
+from program import DEMO, FOLDER, ROOT, one_line, photos
 
 WAYS = pytest.mark.parametrize("start", [("run.py",), ("-m", "partdisc")])
 
@@ -53,3 +54,17 @@ def test_nobody_reads_on(environment, tmp_path, start, arguments):
     )
     os.close(write)
     assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, "")
+
+
+def test_configs_by_name_in_an_empty_folder(run, tmp_path):
+    """As where only the package is installed: no run.py and no configs."""
+    here = {"cwd": tmp_path, "start": ("-m", "partdisc")}
+    ended = run("--config=demo", *DEMO[1:], "--mode=check", **here)
+    assert ended.returncode == 0 and "in order" in ended.stdout, ended.stderr
+    assert json.loads((tmp_path / "runs" / "demo" / "check.json").read_text())["worst"] == "ok"
+    photos(tmp_path / "photos", 4)
+    ended = run("--config", "folder:photos", *FOLDER, "--mode=check", **here)
+    assert ended.returncode == 0 and "in order" in ended.stdout, ended.stderr
+    assert (tmp_path / "runs" / "folder-photos" / "check.json").exists()
+    one_line(run("--config=dmeo", **here), "'dmeo' is neither a file", "demo, folder")
+    one_line(run(**here), "--config=demo")
