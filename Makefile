@@ -26,8 +26,9 @@ format: .venv/.installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The pages that are made from the code.
 docs: .venv/.installed
-	$(BIN)/python -m partdisc.config_page > docs/config.md
+	$(BIN)/python docs/pages.py
 
 benchmark: .venv/.installed
 	$(BIN)/python -m benchmarks.kernels

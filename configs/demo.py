@@ -4,16 +4,10 @@
 
 About 4 minutes on 2 cores. No row of the paper: it shows that training beats its own
 clustering start on planted parts.
+
+`partdisc/presets/demo.py` says what is set. Installed, it is `--config=demo`.
 """
 
-from partdisc.config import base_config
+from partdisc.presets.demo import get_config
 
-
-def get_config():
-    config = base_config()
-    config.data.name = "shapes"
-    config.backbone.weights = "random"
-    config.backbone.center = True
-    config.parts.count = 128
-    config.train.steps = 300
-    return config
+__all__ = ["get_config"]

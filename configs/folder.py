@@ -4,14 +4,10 @@
 
 reads every JPEG, PNG and WebP below the folder. Some hundred images are a good start; with
 few, set --config.parts.count and --config.pools.size lower.
+
+`partdisc/presets/folder.py` says what is set. Installed, it is `--config=folder:/path/to/photos`.
 """
 
-from partdisc.config import base_config
+from partdisc.presets.folder import get_config
 
-
-def get_config(root=""):
-    config = base_config()
-    config.data.name = "folder"
-    config.data.root = root
-    config.data.max_bad_fraction = 0.2
-    return config
+__all__ = ["get_config"]

@@ -8,9 +8,10 @@ from typing import Any
 from PIL import Image
 
 from partdisc import experiment
-from partdisc.config import KEYS, base_config
+from partdisc.config import KEYS
 from partdisc.detector import Detector, load
 from partdisc.detector.sources import Picture, pixels_of
+from partdisc.presets.folder import get_config
 from partdisc.validation import check_key
 from partdisc.workdir import Workdir
 
@@ -31,12 +32,8 @@ def discover(
     Raises:
       errors.PartdiscError: what the caller has to mend.
     """
-    config = base_config()
-    config.data.name, config.data.max_bad_fraction = "folder", 0.2
-    if isinstance(images, str | os.PathLike):
-        config.data.root = os.fspath(images)
-    else:
-        config.data.root = str(_kept(images, workdir))
+    there = isinstance(images, str | os.PathLike)
+    config = get_config(os.fspath(images if there else _kept(images, workdir)))
     for name, value in overrides.items():
         key = name.replace("__", ".")
         check_key(key)

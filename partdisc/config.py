@@ -276,5 +276,5 @@ def flatten(config: ml_collections.ConfigDict) -> dict[str, object]:
 
 
 def split_names(text: str) -> list[str]:
-    """Return the names in a text that lists them by commas."""
-    return [name.strip() for name in text.split(",")] if text.strip() else []
+    """Return the names in a text that lists them by commas; between two may be nothing."""
+    return [name.strip() for name in text.split(",") if name.strip()]

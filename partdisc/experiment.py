@@ -37,6 +37,7 @@ def run(
     *,
     predictions: str = "",
     given: dict[str, Any] | None = None,
+    command: str = "python -m partdisc",
 ) -> int:
     """Do a run in a work directory.
 
@@ -49,6 +50,7 @@ def run(
         another program; `table` makes a table of the paper.
       predictions: the file of those.
       given: what was set on the command line, {'section.key': value}; for a table.
+      command: what starts the program, for the line that a run ends with.
 
     Returns:
       The exit status: 0, or what a check found.
@@ -70,7 +72,7 @@ def run(
                 align(config, workdir)
             case _:
                 found = discover(config, workdir, trained_only=mode == "evaluate")
-                show(config, workdir, found, evaluate(config, workdir, found))
+                show(config, workdir, found, evaluate(config, workdir, found), command)
     return 0
 
 
@@ -129,7 +131,7 @@ def align(config: Any, workdir: Workdir) -> None:
     diagnose(config, workdir, found, detectors)
 
 
-def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
+def show(config: Any, workdir: Workdir, found: Run, done: Evaluated, command: str) -> None:
     """Write detections (section 3.3) and pictures, and print the results."""
     dataset = found.inputs.dataset
     detector = keep(workdir.path, found.detector.listing(done.channels))
@@ -155,7 +157,7 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated) -> None:
     say(f"page        {page}: open it in a browser")
     say("")
     say("find the parts in other photos:")
-    say(f"  python run.py --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER")
+    say(f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER")
 
 
 def _data_of_a_run(config: Any, path: pathlib.Path) -> str:

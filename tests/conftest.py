@@ -81,6 +81,7 @@ def environment(pytestconfig, tmp_path_factory):
         "JAX_COMPILATION_CACHE_DIR": str(pytestconfig.cache.mkdir("compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "XLA_FLAGS": QUICK,
+        "PYTHONPATH": str(ROOT),
         "PARTDISC_DATA": "",
         "PARTDISC_WEIGHTS": "",
         "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")),
@@ -93,10 +94,10 @@ def environment(pytestconfig, tmp_path_factory):
 def run(environment):
     """Call run.py; returns the ended process. `optimised` compiles as users do, for long runs."""
 
-    def call(*arguments, timeout=600, optimised=False, **options):
+    def call(*arguments, timeout=600, optimised=False, start=("run.py",), cwd=ROOT, **options):
         return subprocess.run(
-            [sys.executable, "run.py", *map(str, arguments)],
-            cwd=ROOT,
+            [sys.executable, *start, *map(str, arguments)],
+            cwd=cwd,
             env=environment | ({"XLA_FLAGS": ""} if optimised else {}),
             capture_output=True,
             text=True,

@@ -11,8 +11,7 @@ import pytest
 
 from partdisc import data
 from partdisc.backbones import googlenet, network, vgg16
-from partdisc.config import KEYS, base_config, flatten
-from partdisc.config_page import page
+from partdisc.config import KEYS, base_config, flatten, split_names
 from partdisc.data import celeba, vehicle_part
 from partdisc.discovery import pools, step
 from partdisc.errors import ConfigError
@@ -142,19 +141,13 @@ def test_importing_it_imports_nothing_heavy():
         *("tensorflow", "tensorflow_datasets", "matplotlib", "PIL"),
     )
     code = (
-        "import sys, run, partdisc.config, partdisc.config_page, partdisc.validation;"
+        "import sys, run, partdisc.config, partdisc.validation;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
-
-
-def test_the_page_is_up_to_date():
-    command = "python -m partdisc.config_page > docs/config.md"
-    assert command in page()
-    assert (ROOT / "docs" / "config.md").read_text() == page(), f"stale; run {command}"
 
 
 def test_flatten_names_every_leaf_by_its_section():
@@ -278,13 +271,22 @@ def test_every_name_of_a_list_is_checked(key):
     names = KEYS[key].names
     validate(changed(key, ", ".join(names)))
     validate(changed(key, f" {names[1]},{names[0]}"))
-    empty = () if KEYS[key].default == "" else ("", " ")
-    for wrong in (*empty, f"{names[0]},", names[0][:-1], f"{names[0]};{names[1]}"):
+    empty = () if KEYS[key].default == "" else ("", " ", ",")
+    for wrong in (*empty, names[0][:-1], f"{names[0]},x", f"{names[0]};{names[1]}"):
         message = refusal(changed(key, wrong))
         assert message.startswith(f"config.{key} is {wrong!r}; allowed, by commas: ")
         assert all(name in message for name in names)
 
 
 def test_a_list_may_be_empty_where_its_default_is():
-    for empty in ("", " "):
+    for empty in ("", " ", ","):
         validate(changed("evaluation.extras", empty))
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_nothing_between_commas_is_nothing(key):
+    first, second = KEYS[key].names[:2]
+    for text in (f"{first},", f",{first},", f"{first},, {second} ,"):
+        validate(changed(key, text))
+    assert split_names(f"{first},, {second} ,") == [first, second]
+    assert split_names(f"{first},") == [first]

@@ -73,13 +73,13 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
 
 def _wanted(path: pathlib.Path, species: str) -> set[str] | None:
     """Return the ids of the images of some species; None: of all."""
-    if not species:
+    words = [word.strip() for word in species.split(",") if word.strip()]
+    if not words:
         return None
     rows = record.read_rows(path, 2)
     labels = record.to_numbers(path, rows, slice(1, 2)).ravel().astype(int).tolist()
     if not labels:
         raise errors.DataError(f"{path}: no species in it")
-    words = [word.strip() for word in species.split(",")]
     for word in words:
         if not word.isdecimal() or int(word) not in labels:
             raise errors.ConfigError(

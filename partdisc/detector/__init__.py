@@ -1,11 +1,12 @@
 """The detector: images in, parts out; all that prediction needs, and nothing else.
 
 `detector` is it, `parts` what a person reads of its channels, `sources` the images it is given,
-`stream` how they go through it, `prediction` what it says of one, `files` how it is kept.
+`stream` how they go through it, `prediction` what it says of one, `archive` what is kept of it,
+`files` where a run keeps it.
 """
 
 from partdisc.detector.detector import Detector, Predictions
-from partdisc.detector.files import keep, load, save
+from partdisc.detector.files import keep, load
 from partdisc.detector.parts import MOST, Part, make_parts, membership, part_rows, rgb, write_parts
 from partdisc.detector.prediction import (
     FoundObject,
@@ -40,6 +41,5 @@ __all__ = [
     "on_pixels",
     "part_rows",
     "rgb",
-    "save",
     "write_parts",
 ]

@@ -1,8 +1,8 @@
 """A frozen network, a part layer on it, and the parts made of its channels."""
 
 import dataclasses
-import functools
-import math
+import os
+import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -12,20 +12,15 @@ import numpy as np
 from partdisc.backbones import Backbone, Weights, unit_features
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
+from partdisc.detector import archive, reading
 from partdisc.detector.parts import Part, membership
-from partdisc.detector.prediction import Listed, Prediction, Reader, Reading
+from partdisc.detector.prediction import Listed, Prediction, Reader, Reading, on_original
 from partdisc.detector.sources import Picture, Source, sources_of
 from partdisc.detector.stream import Way, predictions
 from partdisc.errors import ConfigError
 from partdisc.method.cells import cells_to_pixels
-from partdisc.method.detection import Detections, DetectSettings, detect
-from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
-from partdisc.method.parts import locate
-
-# In cells: what counts for a part's point around the peak of its map.
-AROUND = 2.0
-# Sizes that maps are padded to: many take long to compile, few are long to read.
-MAP_SIZES = 4
+from partdisc.method.detection import Detections, DetectSettings
+from partdisc.method.part_layer import Layer
 
 
 class Predictions(NamedTuple):
@@ -117,6 +112,11 @@ class Detector:
             )
         return dataclasses.replace(self, parts=self.choices[count])
 
+    def save(self, path: str | os.PathLike) -> None:
+        """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        archive.write(pathlib.Path(path).expanduser(), fields)
+
     def geometry(self, size: tuple[int, int]) -> images.Geometry:
         """Say how an image of a height and width becomes the network's input."""
         framing, stride = self.framing, self.backbone.stride
@@ -147,18 +147,47 @@ class Detector:
         self, names: list[str], pixels: np.ndarray, geometry: images.Geometry
     ) -> list[Prediction]:
         """Predict images [B, h, w, 3] of one size, of which there are as many as names."""
-        features = unit_features(
-            self.backbone, self.weights, pixels, half_stride=self.settings.half_stride
-        )
-        return self.predictions(names, np.asarray(features, np.float16), geometry)
+        return self._predictions(names, self._read_pixels(pixels, geometry))
 
     def predictions(
         self, names: list[str], features: np.ndarray, geometry: images.Geometry
     ) -> list[Prediction]:
         """Predict images of one size from their features; the arguments are `read`'s."""
-        found = self.read(features, geometry)
-        reader = Reader(self.parts, self.listed, self.stride, self.backbone.origin)
-        return [Prediction.of(reader, name, found.take(n)) for n, name in enumerate(names)]
+        return self._predictions(names, self.read(features, geometry))
+
+    def _predictions(self, names: list[str], found: Reading) -> list[Prediction]:
+        return [Prediction.of(self._reader, name, found.take(n)) for n, name in enumerate(names)]
+
+    def maps(self, picture: Picture) -> np.ndarray:
+        """Say how probable each part is at each pixel of an image, bilinearly between cells.
+
+        Args:
+          picture: a path, a PIL image, or an array uint8 [H, W, 3] or [H, W].
+
+        Returns:
+          p(part | pixel) on the upright original, float32 [H, W, k + 1]: the parts in the order
+          of their ids, then the background. Large photos take much memory.
+
+        Raises:
+          errors.DataError: the image cannot be used.
+        """
+
+        def look(names: list[str], pixels: np.ndarray, geometry: images.Geometry):
+            found = self._read_pixels(pixels, geometry).take(0)
+            return [on_original(found.maps, found.geometry, self._reader)]
+
+        return next(predictions(Way(self.batch, self.geometry, look), sources_of([picture]), None))
+
+    def _read_pixels(self, pixels: np.ndarray, geometry: images.Geometry) -> Reading:
+        """Read images [B, h, w, 3] of one size, of which the geometry has the first."""
+        features = unit_features(
+            self.backbone, self.weights, pixels, half_stride=self.settings.half_stride
+        )
+        return self.read(np.asarray(features, np.float16), geometry)
+
+    @property
+    def _reader(self) -> Reader:
+        return Reader(self.parts, self.listed, self.stride, self.backbone.origin)
 
     def cell_matrix(self, geometry: images.Geometry) -> np.ndarray:
         """Return the matrices [..., 3, 3] that take original pixels to the cells it detects on."""
@@ -178,7 +207,7 @@ class Detector:
         Returns:
           probs [n, P, K + 1], zero on cells that do not exist.
         """
-        return _probabilities(self.layer, self.params, features, grids, self.offset)
+        return reading.probabilities(self.layer, self.params, features, grids, self.offset)
 
     def detect(
         self, features: np.ndarray, grids: np.ndarray, geometry: images.Geometry
@@ -196,8 +225,8 @@ class Detector:
         found = []
         for packed, grid in zip(features[: len(geometry.size)], grids, strict=False):
             packed = self._padded(packed, grid)
-            probs = _probabilities_of(self.layer, self.params, packed, grid, self.offset)
-            centres = _centres(self.layer, self.params, packed, grid, self.offset)
+            probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
+            centres = reading.centres_of(self.layer, self.params, packed, grid, self.offset)
             found.append((self._peaks(probs, grid), centres))
         detections, centres = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, mean = (self._original(cells, geometry) for cells in (detections.points, centres))
@@ -221,8 +250,10 @@ class Detector:
         found = []
         for packed in features[: len(geometry.size)]:
             packed = self._padded(packed, grid)
-            probs = _probabilities_of(self.layer, self.params, packed, grid, self.offset)
-            found.append((*_parts_of(probs, member, grid), self._peaks(probs[:, columns], grid)))
+            probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
+            found.append(
+                (*reading.parts_of(probs, member, grid), self._peaks(probs[:, columns], grid))
+            )
         maps, points, scores, peaks = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, peak_points = (self._original(cells, geometry) for cells in (points, peaks.points))
         maps = maps[:, : grid.prod()].reshape(len(maps), *grid, -1)
@@ -235,40 +266,14 @@ class Detector:
         return images.to_original(pixels, geometry)
 
     def _padded(self, packed: np.ndarray, grid: np.ndarray) -> np.ndarray:
-        """Pad a map [P, C] of a grid to one of a few sizes, each read by a program of its own.
-
-        A grid has always the same size, so an image gets the same bits from the run's features
-        and anew.
-        """
-        cells, most = int(grid.prod()), int(self.grids(self.geometry((1, 10_000))).prod())
-        step = math.ceil(most / MAP_SIZES)
-        size = step * math.ceil(cells / step)
-        return np.pad(packed[:cells], ((0, size - cells), (0, 0)))
+        return reading.padded(packed, grid, most=int(self.grids(self.geometry((1, 10_000))).prod()))
 
     def _peaks(self, probs: jax.Array, grid: np.ndarray) -> Detections:
         """Detect the channels of one map [P, n + 1], the background last."""
-        return _detect(
+        return reading.peaks_of(
             probs,
             grid,
             box_side=self.settings.box / self.stride,
             nms_iou=self.settings.nms_iou,
             per_part=self.settings.per_part,
         )
-
-
-_detect = jax.jit(detect, static_argnames=("box_side", "nms_iou", "per_part"))
-_probabilities_of = jax.jit(packed_probabilities, static_argnums=0)
-_centres = jax.jit(part_centres, static_argnums=0)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _probabilities(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
-    one = functools.partial(packed_probabilities, layer, params, offset=offset)
-    return jax.lax.map(lambda image: one(*image), (features, grids))
-
-
-@jax.jit
-def _parts_of(probs: jax.Array, member: jax.Array, grid: jax.Array):
-    """Return the maps of the parts [P, k + 1] of one image, their points [k, 2] and scores [k]."""
-    maps = probs @ member
-    return maps, *locate(maps, grid, width=AROUND)

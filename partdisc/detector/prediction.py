@@ -203,6 +203,27 @@ def on_pixels(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np
     return down @ np.ascontiguousarray(np.moveaxis(maps, -1, 0)) @ across.T
 
 
+def on_original(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np.ndarray:
+    """Bring maps to the pixels of the original, bilinearly; the arguments are `on_pixels`'.
+
+    Returns:
+      float32 [H, W, k + 1]; outside of the crop all is background.
+    """
+    y0, x0, y1, x1 = (int(edge) for edge in geometry.crop)
+    sides = (y1 - y0, x1 - x0)
+    # How many pixels of the original one of the network's input is.
+    scale = (sides / geometry.working).tolist()
+    down, across = (
+        _weights(side, cells, reader.stride * size, (reader.origin + 0.5) * size - 0.5)
+        for side, cells, size in zip(sides, maps.shape[:2], scale, strict=True)
+    )
+    fine = np.zeros((*geometry.size, maps.shape[-1]), np.float32)
+    fine[..., -1] = 1.0
+    for number, plane in enumerate(np.moveaxis(maps, -1, 0)):
+        fine[y0:y1, x0:x1, number] = down @ plane @ across.T
+    return fine
+
+
 @functools.lru_cache(maxsize=64)
 def _weights(side: int, cells: int, stride: float, origin: float) -> np.ndarray:
     """Return the weights [side, cells] of the cells at each pixel."""

@@ -3,13 +3,12 @@
 import concurrent.futures
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
-from partdisc.detector.prediction import Prediction
 from partdisc.detector.sources import Source, load
 from partdisc.errors import DataError
 
@@ -25,13 +24,13 @@ class Way(NamedTuple):
     Attributes:
       batch: images at once.
       geometry: says how an image of a height and width becomes the network's input.
-      look: predicts images of one size, given their names, pixels [batch, h, w, 3] and
-        geometry; the last pixels may be of no image.
+      look: says something of each image of one size, as its prediction, given their names,
+        pixels [batch, h, w, 3] and geometry; the last pixels may be of no image.
     """
 
     batch: int
     geometry: Callable[[tuple[int, int]], images.Geometry]
-    look: Callable[[list[str], np.ndarray, images.Geometry], list[Prediction]]
+    look: Callable[[list[str], np.ndarray, images.Geometry], list[Any]]
 
 
 class Prepared(NamedTuple):
@@ -54,8 +53,8 @@ class Prepared(NamedTuple):
 
 def predictions(
     way: Way, sources: Iterable[Source], on_bad: Callable[[BadImage], None] | None
-) -> Iterator[Prediction]:
-    """Yield the prediction of each image, in their order.
+) -> Iterator[Any]:
+    """Yield what is said of each image, in their order.
 
     Args:
       way: what they go through.
@@ -117,7 +116,7 @@ class _Looking:
         self._running.append(batch)
         self._found |= dict.fromkeys((one.place for one in group), batch)
 
-    def done(self) -> Iterator[Prediction]:
+    def done(self) -> Iterator[Any]:
         """Yield what has been found, up to the first image that is not done."""
         while self._next in self._found:
             batch = self._found[self._next]
@@ -125,12 +124,12 @@ class _Looking:
                 return
             yield from self._take()
 
-    def rest(self) -> Iterator[Prediction]:
+    def rest(self) -> Iterator[Any]:
         """Yield all that is left, as it is found."""
         while self._next in self._found:
             yield from self._take()
 
-    def _take(self) -> Iterator[Prediction]:
+    def _take(self) -> Iterator[Any]:
         place, self._next = self._next, self._next + 1
         batch = self._found.pop(place)
         if batch is not None:
@@ -158,7 +157,7 @@ def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:
             yield ahead.popleft().result()
 
 
-def _predict(way: Way, group: list[Prepared]) -> dict[int, Prediction]:
+def _predict(way: Way, group: list[Prepared]) -> dict[int, Any]:
     """Predict images of one size: place -> prediction.
 
     A short group is filled up, so that each image size is compiled once and one image alone

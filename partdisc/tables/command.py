@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from partdisc.config import split_names
 from partdisc.errors import ConfigError
 from partdisc.progress import say
 from partdisc.tables.layout import FORMATS, render
@@ -55,8 +56,9 @@ def _datasets(config: Any, table: Table) -> tuple[str, ...]:
 
 
 def _seeds(config: Any) -> tuple[int, ...]:
-    words = [word.strip() for word in config.table.seeds.split(",")]
-    if not all(word.isdecimal() for word in words) or len(set(map(int, words))) < len(words):
+    words = split_names(config.table.seeds)
+    numbers = {int(word) for word in words if word.isdecimal()}
+    if not words or len(numbers) < len(words):
         raise ConfigError(
             f"config.table.seeds is {config.table.seeds!r}; allowed: different whole numbers, "
             "by commas"

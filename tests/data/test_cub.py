@@ -104,6 +104,8 @@ def test_an_absent_list_is_named(root):
 def test_one_species_alone(root):
     (root / "image_class_labels.txt").write_text("3 1\n7 1\n20 2\n")
     assert [one.key for one in cub.read(root, "001").records] == ["a/one.jpg", "a/two.jpg"]
+    assert len(cub.read(root, "1,").records) == 2
+    assert len(cub.read(root, ",").records) == len(cub.read(root).records)
     listing = cub.read(root, "2, 1")
     assert len(listing.records) == 3 and not listing.problems
     with pytest.raises(errors.ConfigError, match="has no species '3'; it numbers 2 from 1 to 2"):

@@ -8,7 +8,7 @@ import pytest
 from detectors import small_detector
 
 import partdisc
-from partdisc.detector import keep, load, save
+from partdisc.detector import keep, load
 from partdisc.detector.files import NAME, TABLE
 from partdisc.errors import ConfigError, DataError, WeightsError, WorkdirError
 
@@ -19,7 +19,7 @@ def detector():
 
 
 def test_what_is_loaded_predicts_the_same(tmp_path, detector, rng):
-    save(detector, tmp_path / "birds.npz")
+    detector.save(tmp_path / "birds.npz")
     loaded = load(tmp_path / "birds.npz")
     for field in ("backbone", "framing", "layer", "settings", "batch", "parts", "choices"):
         assert getattr(loaded, field) == getattr(detector, field), field
@@ -63,13 +63,13 @@ def test_another_number_of_parts(detector):
 def test_no_detector_a_damaged_one_and_one_of_another_version(tmp_path, detector):
     with pytest.raises(WorkdirError, match=r"there is no detector.*--mode=train"):
         load(tmp_path)
-    save(detector, tmp_path / NAME)
+    detector.save(tmp_path / NAME)
     whole = (tmp_path / NAME).read_bytes()
     for cut in (0, 20, len(whole) // 2, len(whole) - 1):
         (tmp_path / NAME).write_bytes(whole[:cut])
         with pytest.raises(WorkdirError, match="damaged"):
             load(tmp_path)
-    save(detector, tmp_path / NAME)
+    detector.save(tmp_path / NAME)
     with np.load(tmp_path / NAME) as file:
         arrays = {name: file[name] for name in file.files}
     about = json.loads(str(arrays["about"])) | {"format": 99}
@@ -80,7 +80,7 @@ def test_no_detector_a_damaged_one_and_one_of_another_version(tmp_path, detector
 
 def test_other_weights_are_refused(tmp_path, detector):
     other = dataclasses.replace(detector, weights=detector.weights._replace(digest="another"))
-    save(other, tmp_path / NAME)
+    other.save(tmp_path / NAME)
     with pytest.raises(WeightsError, match="made with random, seed 0"):
         load(tmp_path)
 
@@ -89,7 +89,7 @@ def test_a_write_that_fails_loses_neither_detector_nor_names(tmp_path, detector,
     keep(tmp_path, detector)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
-    for write in (lambda: save(detector, tmp_path / NAME), lambda: keep(tmp_path, detector)):
+    for write in (lambda: detector.save(tmp_path / NAME), lambda: keep(tmp_path, detector)):
         with pytest.raises(OSError, match="full"):
             write()
     monkeypatch.undo()

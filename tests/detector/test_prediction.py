@@ -11,7 +11,9 @@ from partdisc.detector.prediction import (
     Reader,
     Reading,
     bounds,
+    label_pixels,
     largest_piece,
+    on_original,
     on_pixels,
     to_original_size,
 )
@@ -119,6 +121,55 @@ def test_pixels_are_bilinear_between_cells(rng):
             for i, j in np.ndindex(11, 11)
         )
         np.testing.assert_allclose(fine[:, y, x], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("crop", [None, (0.1, 0.2, 0.9, 0.8)])
+def test_pixels_of_the_original_are_bilinear_between_cells(rng, size, crop):
+    if crop is not None:
+        crop = (np.array(crop) * [*size, *size]).astype(np.int32)
+    geometry = geometry_of(size, crop)
+    rows, columns = 2 * (geometry.working // 16) - 1
+    maps = rng.dirichlet(np.ones(3), (rows, columns)).astype(np.float32)
+    fine = on_original(maps, geometry, reader())
+    assert fine.shape == (*size, 3) and fine.dtype == np.float32
+    np.testing.assert_allclose(fine.sum(axis=-1), 1, rtol=1e-5)
+    y0, x0, y1, x1 = geometry.crop
+    outside = np.ones(size, bool)
+    outside[y0:y1, x0:x1] = False
+    assert np.all(fine[outside] == (0, 0, 1))
+    for y, x in ((y0, x0), (y1 - 1, x1 - 1), ((y0 + y1) // 2, (2 * x0 + x1) // 3)):
+        cell = (images.to_working(np.array([y, x], float), geometry) - ORIGIN) / STRIDE
+        row, column = np.clip(cell, 0, (rows - 1, columns - 1))
+        expected = sum(
+            max(0, 1 - abs(row - i)) * max(0, 1 - abs(column - j)) * maps[i, j].astype(float)
+            for i, j in np.ndindex(rows, columns)
+        )
+        np.testing.assert_allclose(fine[y, x], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (301, 203), (97, 640), (57, 1203)])
+def test_planted_parts_hold_their_pixels_of_the_original(size):
+    geometry = geometry_of(size)
+    height, width = size
+    first, second = (0, 0, height / 2, width / 3), (height / 2, width / 2, height, width)
+    maps = planted(geometry, [first, second])
+    fine = on_original(maps, geometry, reader())
+    # In the middle of a part it is certain; in the empty corners there is none.
+    for y, x, channel in ((0.2, 0.1, 0), (0.8, 0.8, 1), (0.2, 0.8, 2), (0.8, 0.1, 2)):
+        assert fine[int(y * height), int(x * width), channel] == pytest.approx(1, abs=1e-5)
+    # The labels are those of the mask, but where a part ends.
+    found = Prediction.of(reader(), "a", reading_of(geometry, maps))
+    labels = label_pixels(np.moveaxis(fine, -1, 0))
+    step = 2.0 * (np.array(size) / geometry.working)
+    for y, x in np.argwhere(labels != found.mask):
+        for box in (first, second):
+            edges = np.abs(np.subtract([y, x, y, x], box)) / [*step, *step]
+            if edges.min() <= STRIDE:
+                break
+        else:
+            raise AssertionError((y, x))
+    assert np.mean(labels != found.mask) < 0.02
 
 
 def test_the_largest_piece_and_its_bounds():

@@ -47,6 +47,33 @@ def test_one_image_alone_gives_what_it_gives_among_others(detector, pictures):
         same(alone, together[place])
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_maps_of_one_image_say_what_its_prediction_says(detector, pictures, place):
+    """The most probable part of a pixel, but where the nearest pixel is not the one between."""
+    maps = detector.maps(pictures[place])
+    (found,) = detector.predict([pictures[place]])
+    assert maps.shape == (*SIZES[place], 4) and maps.dtype == np.float32
+    np.testing.assert_allclose(maps.sum(axis=-1), 1, rtol=1e-5)
+    best = np.sort(maps, axis=-1)
+    labels = np.where(maps[..., -1] >= 0.5, 0, 1 + np.argmax(maps[..., :-1], axis=-1))
+    clear = (best[..., -1] - best[..., -2] > 0.02) & (np.abs(maps[..., -1] - 0.5) > 0.02)
+    assert clear.mean() > 0.5 and len(np.unique(labels[clear])) > 1
+    np.testing.assert_array_equal(labels[clear], found.mask[clear])
+    assert np.mean(labels != found.mask) < 0.05
+    for part in found.parts:
+        # A part's score is of the cell where it is most probable: no pixel beats it.
+        assert maps[..., part.id - 1].max() <= part.score + 1e-5
+
+
+def test_maps_take_a_path_and_a_picture_and_name_a_bad_one(detector, pictures, tmp_path):
+    Image.fromarray(pictures[0]).save(tmp_path / "a.png")
+    maps = detector.maps(pictures[0])
+    for picture in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(pictures[0])):
+        np.testing.assert_array_equal(detector.maps(picture), maps)
+    with pytest.raises(DataError, match=r"none\.png: No such file"):
+        detector.maps("none.png")
+
+
 def test_images_do_not_wait_longer_than_the_window(detector, pictures, monkeypatch):
     """A size that never fills a batch is looked at before the end."""
     monkeypatch.setattr(stream, "WINDOW", 2)

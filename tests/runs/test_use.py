@@ -39,7 +39,7 @@ def test_a_run_leaves_parts_with_room_for_names(whole):
     assert all(row["name"] == "" and 0 <= float(row["presence"]) <= 1 for row in rows)
     assert f"parts: {len(rows)}, the most that are stable" in whole[1]
     assert "parts.csv" in whole[1]
-    assert "--mode=predict --workdir=" in whole[1].splitlines()[-1]
+    assert whole[1].splitlines()[-1].startswith("  python run.py --mode=predict --workdir=")
 
 
 def test_prediction_is_the_evaluation_bit_for_bit(whole):

@@ -166,7 +166,7 @@ def test_a_sweep_takes_up_what_an_earlier_one_left(tmp_path):
     assert [seed for seed, *_ in done] == [0, 1, 1, 2]
     assert [outcomes[run].results["trained"]["map_iou"] for run in runs] == [0, 1, 2]
     # Other seeds and another table's number change nothing of what was done.
-    config.table.seeds, config.table.number = "0,1,2,3", 6
+    config.table.seeds, config.table.number = "0,1,,2,3,", 6
     sweep.sweep(config, runs, tmp_path, {}, doing(train))
     assert len(done) == 4
     sweep.sweep(config, runs[:1], tmp_path, {"train.steps": 3}, doing(train))
@@ -277,7 +277,9 @@ def test_differences_within_the_spread_are_none():
         ("seeds", "0,x", "config.table.seeds is '0,x'"),
         ("seeds", "1,1", "different whole numbers"),
         ("seeds", "0,00", "different whole numbers"),
+        ("seeds", "x", "config.table.seeds is 'x'"),
         ("seeds", "", "config.table.seeds is ''"),
+        ("seeds", ",", "config.table.seeds is ','"),
     ],
 )
 def test_what_a_table_cannot_be_asked_for(tmp_path, key, value, message):

@@ -1,0 +1,138 @@
+"""Discover the parts of an object class: `python -m partdisc --config=demo`.
+
+Any key of the config can be set: `--config.train.steps=300`.
+"""
+
+import functools
+import os
+import pathlib
+import re
+import signal
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from partdisc.errors import ConfigError, PartdiscError
+from partdisc.presets import config_file
+from partdisc.validation import check_key, validate
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "What describes the experiment: a file, as configs/cub.py[:argument], or a name, as demo or "
+    "folder:/path/to/photos.",
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of all that the run makes; by default runs/<name of the config>."
+)
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "evaluate", "predict", "align", "check", "score", "table"],
+    "train: all stages, then evaluate; evaluate: what was trained; predict: find the "
+    "parts in other images, by the run in --workdir; align: measure how similar "
+    "images align, with pictures; check: examine the data; "
+    "score: score the predictions of another program; table: make a table of the paper.",
+)
+_PREDICTIONS = flags.DEFINE_string(
+    "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
+)
+_IMAGES = flags.DEFINE_string(
+    "images", "", "For --mode=predict: a folder, a pattern in quotes, a .txt list, or an image."
+)
+_OUT = flags.DEFINE_string("out", "", "For --mode=predict: the folder that it writes to.")
+_FORMAT = flags.DEFINE_string("format", "jsonl", "For --mode=predict: jsonl, csv, coco, by commas.")
+_OVERLAYS = flags.DEFINE_bool("overlays", False, "For --mode=predict: draw parts on the images.")
+_MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part of each pixel.")
+_REPORT = flags.DEFINE_bool("report", False, "For --mode=predict: write a page to look at.")
+_SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """Parse the flags; what is wrong with them is the user's to mend, in one line."""
+    for argument in argv[1:]:
+        if match := re.match(r"--?config\.([\w.]+)", argument):
+            check_key(match[1])
+    try:
+        rest = flags.FLAGS(_with_file(argv))
+        if _MODE.value == "predict":  # The run has its own config.
+            return rest
+    except flags.Error as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
+    if _CONFIG.value is None:
+        raise ConfigError("--config=FILE is required, for a start --config=demo")
+    try:
+        _CONFIG.value.items()  # a file that could not be loaded says so at its first use
+    except OSError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise ConfigError(f"--config: the file cannot be read: {reason}") from error
+    return rest
+
+
+def _with_file(argv: list[str]) -> list[str]:
+    """Put the file in the place of the config's name, where it is given by its name."""
+    words = list(argv)
+    for place, word in enumerate(argv):
+        flag, equals, given = word.partition("=")
+        if flag not in ("-config", "--config"):
+            continue
+        if equals:
+            words[place] = f"{flag}={config_file(given)}"
+        elif place + 1 < len(argv):
+            words[place + 1] = config_file(argv[place + 1])
+    return words
+
+
+def _name() -> str:
+    """Name the config that was given: its file, and its argument."""
+    path, _, argument = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+    return "-".join([pathlib.Path(path).stem, *re.findall(r"\w+", argument)])
+
+
+def main(argv: list[str], command: str) -> int:
+    """Run what the flags ask for; return the exit status."""
+    if len(argv) > 1:
+        raise ConfigError(f"'{argv[1]}' is not a flag; options begin with --")
+    logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
+    if _MODE.value == "predict":
+        from partdisc.export.command import Asked, predict
+
+        given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
+        return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
+    validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
+    from partdisc import experiment
+
+    workdir = _WORKDIR.value or os.path.join("runs", _name())
+    given = config_flags.get_override_values(flags.FLAGS["config"])
+    return experiment.run(
+        _CONFIG.value,
+        workdir,
+        _MODE.value,
+        predictions=_PREDICTIONS.value,
+        given=given,
+        command=command,
+    )
+
+
+def start(command: str) -> None:
+    """Run the program and end the process; `command` is how it was started, as one types it."""
+    try:
+        try:
+            app.run(functools.partial(main, command=command), flags_parser=_parse)
+        finally:
+            print(end="", flush=True)
+    except BrokenPipeError:
+        # Whoever read the output has enough of it, as `head` has: end as other programs do.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
+    except PartdiscError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        from partdisc.workdir import disk_message
+
+        sys.exit(f"error: {disk_message(error)}")
+
+
+if __name__ == "__main__":
+    start("python -m partdisc")

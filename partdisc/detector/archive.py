@@ -1,0 +1,122 @@
+"""The fields of a detector as one .npz file; of the network's weights it has the name alone."""
+
+import json
+import pathlib
+import zipfile
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.backbones import Weights, backbone, load_weights
+from partdisc.data.images import Framing
+from partdisc.detector.parts import make_parts
+from partdisc.detector.prediction import Listed
+from partdisc.errors import WeightsError, WorkdirError
+from partdisc.method.detection import DetectSettings
+from partdisc.method.factors import FactorLayer
+from partdisc.method.part_layer import PartLayer
+from partdisc.workdir import atomic
+
+# Raised whenever the file means something else.
+FORMAT = 1
+_LAYERS = {"cosine": PartLayer, "factors": FactorLayer}
+
+
+def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
+    """Write the fields of a detector to an .npz file, which appears when it is whole."""
+    network, weights, layer = fields["backbone"], fields["weights"], fields["layer"]
+    kind = next(name for name, of in _LAYERS.items() if type(layer) is of)
+    about = {
+        "format": FORMAT,
+        "backbone": [network.name, network.layer],
+        "weights": {
+            "digest": weights.digest,
+            "origin": weights.origin,
+            "source": weights.source,
+            "seed": weights.seed,
+        },
+        "framing": fields["framing"]._asdict(),
+        "layer": [kind, {name: getattr(layer, name) for name in _options(type(layer))}],
+        "settings": fields["settings"]._asdict(),
+        "batch": fields["batch"],
+        "count": len(fields["parts"]),
+        "choices": [[part._asdict() for part in parts] for parts in fields["choices"].values()],
+        "listed": [one._asdict() for one in fields["listed"]],
+    }
+    arrays = {f"params/{name}": np.asarray(value) for name, value in fields["params"].items()}
+    if fields["best"] is not None:
+        arrays["best"] = fields["best"]
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, about=json.dumps(about), offset=fields["offset"], **arrays)
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """Read the fields of a detector, and find the weights that it was made with.
+
+    Raises:
+      errors.WorkdirError: there is no file, or it is damaged or of another version.
+      errors.WeightsError: the weights are not to be found, or are others.
+    """
+    about, arrays = _read(path)
+    network = backbone(*about["backbone"])
+    kind, options = about["layer"]
+    choices = {len(parts): make_parts(parts) for parts in about["choices"]}
+    return {
+        "backbone": network,
+        "weights": _weights(network, about["weights"]),
+        "framing": Framing(**about["framing"]),
+        "layer": _LAYERS[kind](**options),
+        "params": {
+            name.removeprefix("params/"): jnp.asarray(value)
+            for name, value in arrays.items()
+            if name.startswith("params/")
+        },
+        "offset": arrays["offset"],
+        "settings": DetectSettings(**about["settings"]),
+        "batch": about["batch"],
+        "parts": choices.get(about["count"], ()),
+        "choices": choices,
+        "best": arrays.get("best"),
+        "listed": tuple(Listed(**one) for one in about["listed"]),
+    }
+
+
+def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        with np.load(path) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        about = json.loads(str(arrays.pop("about")))
+    except FileNotFoundError:
+        raise WorkdirError(
+            f"{path}: there is no detector; it is written where a training ends, so run "
+            "--mode=train there to its end"
+        ) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise WorkdirError(f"{path}: damaged ({error}); run --mode=evaluate there") from None
+    if about.get("format") != FORMAT:
+        raise WorkdirError(
+            f"{path}: of format {about.get('format')}, this program reads {FORMAT}; run "
+            "--mode=evaluate there with this version"
+        )
+    return about, arrays
+
+
+def _options(layer: type) -> list[str]:
+    """Name the options of a layer, without what flax adds to every module."""
+    return [name for name in layer.__dataclass_fields__ if name not in ("parent", "name")]
+
+
+def _weights(network: Any, wanted: dict[str, Any]) -> Weights:
+    """Load the weights of the run from where it had them, or from where weights are looked for."""
+    source = wanted["source"]
+    if source != "random" and not pathlib.Path(source).exists():
+        source = ""
+    weights = load_weights(network, source, seed=wanted["seed"])
+    if weights.digest != wanted["digest"]:
+        raise WeightsError(
+            f"the weights found are {weights.origin}, but the detector was made with "
+            f"{wanted['origin']}; put that file at {wanted['source']}, or into the folder "
+            "named by PARTDISC_WEIGHTS"
+        )
+    return weights

@@ -1,0 +1,46 @@
+"""The kernels as a detector runs them: compiled once for a few sizes of maps."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import numpy as np
+
+from partdisc.method.detection import detect
+from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
+from partdisc.method.parts import locate
+
+# In cells: what counts for a part's point around the peak of its map.
+AROUND = 2.0
+# Sizes that maps are padded to: many take long to compile, few are long to read.
+MAP_SIZES = 4
+
+peaks_of = jax.jit(detect, static_argnames=("box_side", "nms_iou", "per_part"))
+probabilities_of = jax.jit(packed_probabilities, static_argnums=0)
+centres_of = jax.jit(part_centres, static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def probabilities(layer: Layer, params: Any, features, grids, offset) -> jax.Array:
+    """Return p(part | cell) of several maps, [n, P, K + 1]."""
+    one = functools.partial(packed_probabilities, layer, params, offset=offset)
+    return jax.lax.map(lambda image: one(*image), (features, grids))
+
+
+@jax.jit
+def parts_of(probs: jax.Array, member: jax.Array, grid: jax.Array):
+    """Return the maps of the parts [P, k + 1] of one image, their points [k, 2] and scores [k]."""
+    maps = probs @ member
+    return maps, *locate(maps, grid, width=AROUND)
+
+
+def padded(packed: np.ndarray, grid: np.ndarray, *, most: int) -> np.ndarray:
+    """Pad a map [P, C] of a grid to one of a few sizes, of which the largest has `most` cells.
+
+    A grid has always the same size, and each size a program of its own: so an image gets the
+    same bits from the run's features and anew.
+    """
+    cells, step = int(grid.prod()), math.ceil(most / MAP_SIZES)
+    size = step * math.ceil(cells / step)
+    return np.pad(packed[:cells], ((0, size - cells), (0, 0)))

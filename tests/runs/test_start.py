@@ -1,0 +1,70 @@
+"""The two ways in which the program is started, and how it ends where nobody reads on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from program import DEMO, FOLDER, ROOT, one_line, photos
+
+WAYS = pytest.mark.parametrize("start", [("run.py",), ("-m", "partdisc")])
+
+
+@WAYS
+def test_help_lists_the_flags(run, start):
+    for flag in ("--help", "--helpfull"):
+        ended = run(flag, start=start)
+        assert "Discover the parts of an object class" in ended.stdout
+        for name in ("config", "mode", "workdir", "images", "out", "[no]overlays", "predictions"):
+            assert f"  --{name}:" in ended.stdout, name
+        assert not ended.stderr
+
+
+@WAYS
+def test_both_end_alike(run, start, tmp_path):
+    given = (*DEMO, f"--workdir={tmp_path / 'run'}")
+    ended = run(*given, "--config.train.steps=-1", start=start)
+    one_line(ended, "config.train.steps is -1")
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1
+    ended = run(*given, "--mode=check", start=start)
+    assert ended.returncode == 0 and "in order" in ended.stdout, ended.stderr
+
+
+def test_a_run_ends_with_the_command_that_goes_on(run, whole):
+    ended = run(*DEMO, f"--workdir={whole[0]}", start=("-m", "partdisc"))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1].startswith("  python -m partdisc --mode=predict --workdir")
+
+
+@WAYS
+@pytest.mark.parametrize("arguments", [["--help"], [*DEMO, "--mode=check"]])
+def test_nobody_reads_on(environment, tmp_path, start, arguments):
+    """As with `| head`: no error, and the end of other programs whose pipe is closed."""
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, *start, *arguments, f"--workdir={tmp_path / 'run'}"],
+        cwd=ROOT,
+        env=environment,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGPIPE, "")
+
+
+def test_configs_by_name_in_an_empty_folder(run, tmp_path):
+    """As where only the package is installed: no run.py and no configs."""
+    here = {"cwd": tmp_path, "start": ("-m", "partdisc")}
+    ended = run("--config=demo", *DEMO[1:], "--mode=check", **here)
+    assert ended.returncode == 0 and "in order" in ended.stdout, ended.stderr
+    assert json.loads((tmp_path / "runs" / "demo" / "check.json").read_text())["worst"] == "ok"
+    photos(tmp_path / "photos", 4)
+    ended = run("--config", "folder:photos", *FOLDER, "--mode=check", **here)
+    assert ended.returncode == 0 and "in order" in ended.stdout, ended.stderr
+    assert (tmp_path / "runs" / "folder-photos" / "check.json").exists()
+    one_line(run("--config=dmeo", **here), "'dmeo' is neither a file", "demo, folder")
+    one_line(run(**here), "--config=demo")
