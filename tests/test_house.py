@@ -4,6 +4,8 @@ The arrows that are allowed stand in a table of CONTRIBUTING.md, which is read h
 """
 
 import ast
+import importlib
+import inspect
 import pathlib
 
 import pytest
@@ -154,6 +156,25 @@ def test_functions_take_few_arguments(module):
 def test_the_config_ends_at_the_stages(module):
     given = [f.name for f in functions(TREES[module]) if "config" in arguments(f)]
     assert bool(given) == (module in STAGES), given
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda one: one.stem
+)
+def test_benchmarks_name_what_there_is(file):
+    """Nothing else imports them: a name that has gone would be noticed by nobody."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+    module = importlib.import_module(f"benchmarks.{file.stem}")
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = getattr(module, node.value.id, None)
+            if inspect.ismodule(owner):
+                assert hasattr(owner, node.attr), f"{node.value.id}.{node.attr}"
 
 
 def test_tests_lie_in_the_folders_of_what_they_test():

@@ -17,7 +17,7 @@ from partdisc.data.bad_images import BadImage
 SPLITS = ("train", "fit", "test")
 
 # Files that are images; the ending is compared in lower case.
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 
 
 # How the reason of a problem begins where a file is in no list.
