@@ -92,9 +92,7 @@ def memory(detector: Detector, sources, images: int, picture: pathlib.Path) -> N
     axes.set(xlabel="images predicted", ylabel="memory, MiB", ylim=(0, 1.15 * size.max()))
     figure.savefig(picture, dpi=110)
     second, last = (part.max() for part in np.array_split(size, 3)[1:])
-    say(
-        f"memory in the second third of the images: {second:.0f} MiB at most, in the last: {last:.0f}"
-    )
+    say(f"memory at most, second third of the images: {second:.0f} MiB, last: {last:.0f} MiB")
     say(os.fspath(picture))
 
 
