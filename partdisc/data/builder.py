@@ -4,6 +4,7 @@ Importing this module imports tensorflow-datasets, which is slow: import it late
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import pathlib
@@ -60,7 +61,11 @@ class Images(tfds.core.GeneratorBasedBuilder):
 
 
 def write(folder: pathlib.Path, examples: Iterable[dict], marks: tuple[int, int]) -> None:
-    """Write examples (key, image, points, box) of marks L, M below a folder, in their order."""
+    """Write examples (key, image, points, box) of marks L, M below a folder, in their order.
+
+    Raises:
+        OSError: the disk is full.
+    """
     examples = iter(examples)
     with _quiet():
         for volume in itertools.count():
@@ -68,7 +73,12 @@ def write(folder: pathlib.Path, examples: Iterable[dict], marks: tuple[int, int]
             if first is None:
                 return
             data_dir = os.fspath(folder / f"{volume:05d}")
-            Images(_volume(first, examples), marks, data_dir).download_and_prepare()
+            try:
+                Images(_volume(first, examples), marks, data_dir).download_and_prepare()
+            except RuntimeError as error:  # array_record's; the reason is in its text alone
+                if (full := os.strerror(errno.ENOSPC)) in str(error):
+                    raise OSError(errno.ENOSPC, full, data_dir) from None
+                raise
 
 
 def _volume(first: dict, rest: Iterator[dict]) -> Iterator[dict]:

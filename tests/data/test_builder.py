@@ -188,6 +188,22 @@ def test_a_cache_that_cannot_be_written_is_an_error(tmp_path):
         data.open_dataset(shape_options(), tmp_path / "file", seed=0)
 
 
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def fail(text):
+        def prepare(_):
+            raise RuntimeError(text)
+
+        monkeypatch.setattr(builder.Images, "download_and_prepare", prepare)
+
+    fail("Failed to finalize: write() failed: No space left on device; writing x")
+    with pytest.raises(errors.WorkdirError, match=r"shapes.*: No space left on device$"):
+        data.open_dataset(shape_options(), tmp_path, seed=0)
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+    fail("another reason")
+    with pytest.raises(RuntimeError, match="another reason"):
+        data.open_dataset(shape_options(), tmp_path, seed=0)
+
+
 def test_images_are_read_from_many_threads_in_any_order(cache):
     opened = data.open_dataset(shape_options(), cache, seed=0)
     order = np.random.default_rng(0).integers(0, len(opened), 60)
