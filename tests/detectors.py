@@ -7,6 +7,7 @@ from partdisc.backbones import backbone, load_weights
 from partdisc.data.images import Framing
 from partdisc.detector import Detector, make_parts
 from partdisc.method.detection import DetectSettings
+from partdisc.method.facing import Facing
 from partdisc.method.part_layer import PartLayer
 
 CHANNELS = 6
@@ -21,7 +22,7 @@ def described(*groups):
         {
             "channels": list(channels), "presence": 0.9, "maximum": 0.8, "threshold": 0.05,
             "area": 0.1, "place": (0.25, 0.5), "agreement": 0.7, "mirror": 0.6,
-            "stability": 0.5, "neighbours": [1],
+            "stability": 0.5, "neighbours": [1], "equivariance": 0.1,
         }
         for channels in groups
     ]  # fmt: skip
@@ -49,5 +50,7 @@ def small_detector(seed: int = 0) -> Detector:
         2: make_parts(described([0, 1, 2], [3, 4, 5])),
         3: make_parts(described([0, 3], [1, 4], [2, 5])),
     }
-    whole = detector.with_choices(choices, np.full(CHANNELS, 0.5, np.float32)).with_parts(3)
+    facing = Facing(rng.normal(size=CHANNELS).astype(np.float32), np.float32(0.1))
+    best = np.full(CHANNELS, 0.5, np.float32)
+    whole = detector.with_choices(choices, best, facing).with_parts(3)
     return whole.listing({"wheel": 4, "door": 1})

@@ -1,8 +1,8 @@
 """The detector: images in, parts out; all that prediction needs, and nothing else.
 
 `detector` is it, `parts` what a person reads of its channels, `sources` the images it is given,
-`stream` how they go through it, `prediction` what it says of one, `archive` what is kept of it,
-`files` where a run keeps it.
+`stream` how they go through it, `prediction` what it says of one, `pixels` labels of it,
+`archive` what is kept of it, `files` where a run keeps it.
 """
 
 from partdisc.detector.detector import Detector, Predictions
@@ -17,10 +17,12 @@ from partdisc.detector.prediction import (
     largest_piece,
     on_pixels,
 )
+from partdisc.detector.reading import AROUND
 from partdisc.detector.sources import Source, find_sources
 from partdisc.detector.sources import load as load_picture
 
 __all__ = [
+    "AROUND",
     "MOST",
     "Detector",
     "FoundObject",

@@ -14,12 +14,13 @@ from partdisc.detector.parts import make_parts
 from partdisc.detector.prediction import Listed
 from partdisc.errors import WeightsError, WorkdirError
 from partdisc.method.detection import DetectSettings
+from partdisc.method.facing import Facing
 from partdisc.method.factors import FactorLayer
 from partdisc.method.part_layer import PartLayer
 from partdisc.workdir import atomic
 
 # Raised whenever the file means something else.
-FORMAT = 1
+FORMAT = 2
 _LAYERS = {"cosine": PartLayer, "factors": FactorLayer}
 
 
@@ -47,6 +48,8 @@ def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
     arrays = {f"params/{name}": np.asarray(value) for name, value in fields["params"].items()}
     if fields["best"] is not None:
         arrays["best"] = fields["best"]
+    if fields["facing"] is not None:
+        arrays |= {f"facing/{name}": value for name, value in fields["facing"]._asdict().items()}
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=json.dumps(about), offset=fields["offset"], **arrays)
 
@@ -78,6 +81,9 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         "parts": choices.get(about["count"], ()),
         "choices": choices,
         "best": arrays.get("best"),
+        "facing": Facing(arrays["facing/weights"], arrays["facing/bias"])
+        if "facing/weights" in arrays
+        else None,
         "listed": tuple(Listed(**one) for one in about["listed"]),
     }
 

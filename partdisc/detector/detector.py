@@ -20,6 +20,7 @@ from partdisc.detector.stream import Way, predictions
 from partdisc.errors import ConfigError
 from partdisc.method.cells import cells_to_pixels
 from partdisc.method.detection import Detections, DetectSettings
+from partdisc.method.facing import Facing
 from partdisc.method.part_layer import Layer
 
 
@@ -60,6 +61,7 @@ class Detector:
       choices: the parts for each number of them that may be chosen.
       best: [K], each channel's largest p(channel | cell) in the training images, from which
         the scores that are listed follow: not from the images that it is given.
+      facing: how the channels say which way the object faces.
       listed: the channels whose detections are listed.
     """
 
@@ -74,6 +76,7 @@ class Detector:
     parts: tuple[Part, ...] = ()
     choices: dict[int, tuple[Part, ...]] = dataclasses.field(default_factory=dict)
     best: np.ndarray | None = None
+    facing: Facing | None = None
     listed: tuple[Listed, ...] = ()
 
     @property
@@ -85,9 +88,11 @@ class Detector:
         """Return the same detector with other params of the part layer."""
         return dataclasses.replace(self, params=params)
 
-    def with_choices(self, choices: dict[int, tuple[Part, ...]], best: np.ndarray) -> "Detector":
-        """Return the same detector with parts to choose from, and its channels' best scores."""
-        return dataclasses.replace(self, choices=choices, parts=(), best=best)
+    def with_choices(
+        self, choices: dict[int, tuple[Part, ...]], best: np.ndarray, facing: Facing | None = None
+    ) -> "Detector":
+        """Return the same detector with parts to choose from, and what goes with its channels."""
+        return dataclasses.replace(self, choices=choices, parts=(), best=best, facing=facing)
 
     def listing(self, channels: dict[str, int]) -> "Detector":
         """Return the same detector, which lists the detections of these channels by name."""
@@ -251,14 +256,17 @@ class Detector:
         for packed in features[: len(geometry.size)]:
             packed = self._padded(packed, grid)
             probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
-            found.append(
-                (*reading.parts_of(probs, member, grid), self._peaks(probs[:, columns], grid))
-            )
-        maps, points, scores, peaks = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
+            peaks = self._peaks(probs[:, columns], grid)
+            found.append((*reading.parts_of(probs, member, grid), peaks, self.facing_in(probs)))
+        maps, points, scores, peaks, facing = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, peak_points = (self._original(cells, geometry) for cells in (points, peaks.points))
         maps = maps[:, : grid.prod()].reshape(len(maps), *grid, -1)
         sides = self.box_sides(geometry)
-        return Reading(geometry, maps, points, scores, peak_points, peaks.scores, sides)
+        return Reading(geometry, maps, points, scores, peak_points, peaks.scores, sides, facing)
+
+    def facing_in(self, probs: jax.Array) -> np.ndarray:
+        """Say which way the object faces, from -1 to 1, of p(channel | cell) [P, K + 1]."""
+        return np.asarray(0.0 if self.facing is None else reading.facing_of(self.facing, probs))
 
     def _original(self, cells: np.ndarray, geometry: images.Geometry) -> np.ndarray:
         """Return the original pixels of points [n, ..., 2] in cells of n images."""

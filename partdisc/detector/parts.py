@@ -37,6 +37,8 @@ class Part(NamedTuple):
       mirror: share of its cells that the mirrored image gives to it too.
       stability: share of its channels that it keeps when half of the images choose the parts.
       neighbours: ids of the parts beside it, most often first.
+      equivariance: mean distance of its point from where the mirrored image has it, as a share
+        of the longer side of the object's box, where it is present; 1 where it never is.
     """
 
     id: int
@@ -52,6 +54,7 @@ class Part(NamedTuple):
     mirror: float
     stability: float
     neighbours: tuple[int, ...]
+    equivariance: float
 
     @property
     def title(self) -> str:

@@ -5,14 +5,17 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from partdisc.data import images
 from partdisc.detector.parts import Part
-
-# A cell is the object's where the background has less than the other half.
-OBJECT = 0.5
+from partdisc.detector.pixels import (
+    OBJECT,
+    bounds,
+    label_pixels,
+    largest_piece,
+    to_original_size,
+)
 
 
 class FoundPart(NamedTuple):
@@ -26,6 +29,7 @@ class FoundPart(NamedTuple):
       present: whether the score reaches the part's threshold.
       box: (y0, x0, y1, x1), pixels, around the largest piece labelled with it, or None.
       area: labelled with it, share of the image.
+      sides: the score shared out by the way the object faces: the part seen from side a, from b.
     """
 
     id: int
@@ -35,6 +39,7 @@ class FoundPart(NamedTuple):
     present: bool
     box: tuple[float, float, float, float] | None
     area: float
+    sides: tuple[float, float] = (0.0, 0.0)
 
 
 class FoundObject(NamedTuple):
@@ -44,11 +49,14 @@ class FoundObject(NamedTuple):
       box: (y0, x0, y1, x1), pixels, around its largest piece.
       score: mean of 1 - p(background) in that piece, in [0, 1].
       area: of that piece, share of the image.
+      facing: which way it faces, from -1 (side b is seen) to 1 (side a is). Which is left the
+        program cannot know.
     """
 
     box: tuple[float, float, float, float]
     score: float
     area: float
+    facing: float = 0.0
 
 
 class Detection(NamedTuple):
@@ -110,6 +118,7 @@ class Reading(NamedTuple):
       peaks: [listed, D, 2], (y, x) of the channels' detections, original pixels.
       peak_scores: [listed, D], -inf in unused slots.
       box_sides: [], side of a detection's box, original pixels.
+      facing: [], which way the object faces, from -1 to 1.
     """
 
     geometry: images.Geometry
@@ -119,6 +128,7 @@ class Reading(NamedTuple):
     peaks: np.ndarray
     peak_scores: np.ndarray
     box_sides: np.ndarray
+    facing: np.ndarray
 
     def take(self, index: int) -> "Reading":
         """Return what was read from the maps of one image."""
@@ -154,10 +164,11 @@ class Prediction:
         fine = on_pixels(found.maps, geometry, reader)
         labels = label_pixels(fine)
         height, width = (int(side) for side in geometry.size)
+        whole = find_object(1.0 - fine[-1], geometry)
         return cls(
             image=name,
             size=(height, width),
-            object=find_object(1.0 - fine[-1], geometry),
+            object=whole and whole._replace(facing=float(found.facing)),
             parts=_parts(reader, labels, found),
             detections=_detections(reader, found),
             geometry=geometry,
@@ -174,15 +185,6 @@ class Prediction:
         """Which pixels of the original are the object's, bool [H, W]: its largest piece."""
         piece = largest_piece(self.labels > 0).astype(np.uint8)
         return to_original_size(piece, self.geometry).astype(bool)
-
-
-def to_original_size(labels: np.ndarray, geometry: images.Geometry) -> np.ndarray:
-    """Bring labels [h, w] of the network's input to the original's pixels, the nearest one."""
-    y0, x0, y1, x1 = (int(edge) for edge in geometry.crop)
-    mask = np.zeros(tuple(geometry.size), labels.dtype)
-    resized = Image.fromarray(labels).resize((x1 - x0, y1 - y0), Image.Resampling.NEAREST)
-    mask[y0:y1, x0:x1] = np.asarray(resized)
-    return mask
 
 
 def on_pixels(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np.ndarray:
@@ -232,31 +234,6 @@ def _weights(side: int, cells: int, stride: float, origin: float) -> np.ndarray:
     return weights.astype(np.float32)
 
 
-def label_pixels(fine: np.ndarray) -> np.ndarray:
-    """Label pixels by the most probable part: uint8 [h, w], 1 to k, and 0 for background."""
-    best, labels = np.full(fine.shape[1:], -1.0, np.float32), np.zeros(fine.shape[1:], np.uint8)
-    # Plane by plane: several times faster than an arg-max over the few parts of a pixel.
-    for number, plane in enumerate(fine[:-1], 1):
-        labels[plane > best] = number
-        np.maximum(best, plane, out=best)
-    labels[fine[-1] >= 1 - OBJECT] = 0
-    return labels
-
-
-def largest_piece(mask: np.ndarray) -> np.ndarray:
-    """Return the largest connected piece of a mask, bool [h, w]; empty where it is."""
-    pieces, count = ndimage.label(mask)
-    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
-    return pieces == 1 + np.argmax(sizes) if count else np.zeros(mask.shape, bool)
-
-
-def bounds(mask: np.ndarray, geometry: images.Geometry) -> tuple[float, float, float, float]:
-    """Return the box around a mask [h, w] of the network's input, pixels of the original."""
-    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    corners = np.array([[rows[0], columns[0]], [rows[-1] + 1, columns[-1] + 1]]) - 0.5
-    return tuple(images.to_original(corners, geometry).ravel().tolist())
-
-
 def find_object(foreground: np.ndarray, geometry: images.Geometry) -> FoundObject | None:
     """Find the object: the largest piece where the background has less than a half.
 
@@ -275,6 +252,7 @@ def find_object(foreground: np.ndarray, geometry: images.Geometry) -> FoundObjec
 def _parts(reader: Reader, labels: np.ndarray, found: Reading) -> tuple[FoundPart, ...]:
     listed = []
     areas = np.bincount(labels.ravel(), minlength=len(reader.parts) + 1)
+    facing = float(found.facing)
     around = ndimage.find_objects(labels, max_label=len(reader.parts))
     for place, part in enumerate(reader.parts):
         score, box = float(found.scores[place]), None
@@ -292,6 +270,7 @@ def _parts(reader: Reader, labels: np.ndarray, found: Reading) -> tuple[FoundPar
                 present=score >= part.threshold,
                 box=box,
                 area=float(areas[part.id] / labels.size),
+                sides=(0.5 * score * (1.0 + facing), 0.5 * score * (1.0 - facing)),
             )
         )
     return tuple(listed)

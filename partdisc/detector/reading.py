@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from partdisc.method import facing
 from partdisc.method.detection import detect
 from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
 from partdisc.method.parts import locate
@@ -19,6 +20,7 @@ MAP_SIZES = 4
 peaks_of = jax.jit(detect, static_argnames=("box_side", "nms_iou", "per_part"))
 probabilities_of = jax.jit(packed_probabilities, static_argnums=0)
 centres_of = jax.jit(part_centres, static_argnums=0)
+facing_of = jax.jit(facing.facing_of)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -19,6 +19,8 @@ from partdisc.progress import Progress
 
 # Training images that are looked at, at most, in so many blocks; and how many at a time.
 SAMPLE, BLOCKS, BATCH = 240, 20, 4
+# Mirror images that are kept, to see whether the parts lie where they should.
+KEPT = 60
 
 
 class Evidence(NamedTuple):
@@ -28,21 +30,37 @@ class Evidence(NamedTuple):
       pools: [BLOCKS, K + 1, K + 1], in the aligned pool; a block is of its own images.
       mirror: [BLOCKS, K + 1, K + 1], in the mirrored image.
       beside: [K + 1, K + 1], a cell away in the same image.
+      peaks: [n, 2, K + 1], each channel's largest p(channel | cell) in an image and mirrored.
     """
 
     pools: np.ndarray
     mirror: np.ndarray
     beside: np.ndarray
+    peaks: np.ndarray
 
 
-def gather_evidence(run: Run) -> Evidence:
+class Mirrored(NamedTuple):
+    """Mirror images of m training images.
+
+    Attributes:
+      images: int [m], of the data set.
+      features: float16 [m, P, C], unit features of the mirror images.
+      extents: [m], where column 0 of the mirror image lies in the image, in cells.
+    """
+
+    images: np.ndarray
+    features: np.ndarray
+    extents: np.ndarray
+
+
+def gather_evidence(run: Run) -> tuple[Evidence, Mirrored]:
     """Look at a sample of the training images, their aligned pools and their mirror images."""
     count = len(run.images.features)
     sample = np.random.default_rng(run.seed).permutation(count)[:SAMPLE].astype(np.int32)
     with Progress("parts", total=2 * len(sample), unit="images") as progress:
         pools, beside = _in_pools(run, sample, progress)
-        mirrored = _in_mirror(run, sample, progress)
-    return Evidence(pools, mirrored, beside)
+        joints, peaks, mirrored = _in_mirror(run, sample, progress)
+    return Evidence(pools, joints, beside, peaks), mirrored
 
 
 def _block(place: int, count: int) -> int:
@@ -86,12 +104,21 @@ def _pool_joints(settings, params, images, members, key):
     return jax.vmap(one)(probs[:, 0], probs[:, 1:], weights, batch.valid[:, 0], batch.grids[:, 0])
 
 
-def _in_mirror(run: Run, sample: np.ndarray, progress: Progress) -> np.ndarray:
+def _in_mirror(
+    run: Run, sample: np.ndarray, progress: Progress
+) -> tuple[np.ndarray, np.ndarray, Mirrored]:
     detector, inputs = run.detector, run.inputs
     channels = detector.layer.parts + 1
     joints = np.zeros((BLOCKS, channels, channels), np.float32)
+    peaks = np.zeros((len(sample), 2, channels), np.float32)
     train = inputs.dataset.splits["train"][sample]
     sizes = np.asarray(inputs.geometry.working)[train]
+    cells = run.features.features.shape[1]
+    kept = Mirrored(
+        train[:KEPT],
+        np.zeros((len(train[:KEPT]), cells, detector.backbone.channels), DTYPE),
+        np.zeros(len(train[:KEPT]), np.float32),
+    )
     order = np.lexsort((np.arange(len(train)), sizes[:, 1], sizes[:, 0]))
     for group in batches(order, sizes, detector.batch):
         index = train[group]
@@ -104,7 +131,7 @@ def _in_mirror(run: Run, sample: np.ndarray, progress: Progress) -> np.ndarray:
             ]
         )
         fill = detector.batch - len(group)
-        mirrored = unit_features(
+        flipped = unit_features(
             detector.backbone,
             detector.weights,
             np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0))),
@@ -112,11 +139,12 @@ def _in_mirror(run: Run, sample: np.ndarray, progress: Progress) -> np.ndarray:
         )
         own, grids = run.features.take_fine(index)
         extent = (pixels.shape[2] - 1 - 2 * detector.backbone.origin) / detector.stride
-        own = np.pad(own, ((0, fill), (0, 0), (0, 0)))[:, : mirrored.shape[1]]
-        found = _mirror_joints(
+        own = np.pad(own, ((0, fill), (0, 0), (0, 0)))[:, : flipped.shape[1]]
+        flipped = np.asarray(flipped, DTYPE)
+        found, largest = _mirror_joints(
             detector.layer,
             detector.params,
-            (own, np.asarray(mirrored, DTYPE)),
+            (own, flipped),
             grids[0],
             detector.offset,
             np.float32(extent),
@@ -124,17 +152,25 @@ def _in_mirror(run: Run, sample: np.ndarray, progress: Progress) -> np.ndarray:
         for place, one in zip(group, np.asarray(found), strict=False):
             joints[_block(place, len(sample))] += one
             progress.advance(1)
-    return joints
+        peaks[group] = np.asarray(largest)[: len(group)]
+        early = np.flatnonzero(group < KEPT)
+        kept.features[group[early], : flipped.shape[1]] = flipped[early]
+        kept.extents[group[early]] = extent
+    return joints, peaks, kept
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _mirror_joints(layer, params, pairs, grid, offset, extent):
-    """Return joints [B, K + 1, K + 1] of images of one size with their mirror images."""
+    """Return joints [B, K + 1, K + 1] of images with their mirror images, and peaks of both.
+
+    The images are of one size; the peaks are [B, 2, K + 1].
+    """
     weights = warp_weights(mirror(extent), grid, grid, pairs[0].shape[1])
 
     def one(pair):
         maps, flipped = (packed_probabilities(layer, params, one, grid, offset) for one in pair)
         mean, coverage = mean_map(maps, flipped[None], weights[:, None], False)
-        return joint(maps, mean, coverage > 0.5)
+        peaks = jnp.stack([jnp.max(maps, axis=0), jnp.max(flipped, axis=0)])
+        return joint(maps, mean, coverage > 0.5), peaks
 
     return jax.lax.map(one, pairs)

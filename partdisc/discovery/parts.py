@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.detector import MOST, Detector, Part, largest_piece, make_parts
-from partdisc.discovery.part_evidence import Evidence, gather_evidence
+from partdisc.discovery.part_equivariance import part_shifts
+from partdisc.discovery.part_evidence import Evidence, Mirrored, gather_evidence
 from partdisc.discovery.run import Run
 from partdisc.method import parts as cutting
+from partdisc.method.facing import Facing, fit_facing
 from partdisc.method.part_layer import packed_probabilities
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest
@@ -46,24 +48,30 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
     counts = [count for count in COUNTS if count <= detector.layer.parts]
     wanted = 0 if config.parts.wanted == "auto" else int(config.parts.wanted)
     params = {name: np.asarray(value) for name, value in detector.params.items()}
-    key = digest(run.start.key, run.pools.key, params, config.seed, MIRROR, STABLE)
+    key = digest(
+        run.start.key, run.pools.key, params, config.seed, MIRROR, STABLE, Evidence._fields
+    )
     saved = workdir.load("parts.npz", key)
     if saved is None:
-        evidence = gather_evidence(run)
+        evidence, mirrored = gather_evidence(run)
         partitions = partition(evidence, counts, config.seed)
-        choices, best = _look(run, evidence, partitions)
+        choices, best = _look(run, evidence, mirrored, partitions)
+        facing = fit_facing(*np.moveaxis(evidence.peaks[..., :-1], 1, 0))
         stable = [len(p.kept) for p in partitions if p.stability >= STABLE]
         saved = {
             "choices": json.dumps([[part._asdict() for part in parts] for parts in choices]),
             "stability": np.array([p.stability for p in partitions]),
             "auto": max(stable, default=counts[0]),
             "best": best,
+            "facing_weights": np.asarray(facing.weights),
+            "facing_bias": np.asarray(facing.bias),
         }
         workdir.save("parts.npz", key, **saved)
     made = {len(parts): make_parts(parts) for parts in json.loads(str(saved["choices"]))}
     count = wanted or int(saved["auto"])
     say(f"parts: {count}" + ("" if wanted else ", the most that are stable"))
-    return detector.with_choices(made, saved["best"]).with_parts(count)
+    facing = Facing(saved["facing_weights"], saved["facing_bias"])
+    return detector.with_choices(made, saved["best"], facing).with_parts(count)
 
 
 def affinity(pools: np.ndarray, mirrored: np.ndarray) -> jax.Array:
@@ -116,15 +124,19 @@ class Looked(NamedTuple):
       scores: [n, T].
       areas: [n, T], share of the object's cells.
       places: [n, T, 2], (y, x) of the mean cell in the object's box; NaN where it has none.
+      mirror_scores: [m, T], in the images that were mirrored too.
+      shifts: [m, T], of the parts' points by mirroring them, shares of the object's box.
     """
 
     scores: np.ndarray
     areas: np.ndarray
     places: np.ndarray
+    mirror_scores: np.ndarray
+    shifts: np.ndarray
 
 
 def _look(
-    run: Run, evidence: Evidence, partitions: list[Partition]
+    run: Run, evidence: Evidence, mirrored: Mirrored, partitions: list[Partition]
 ) -> tuple[list[tuple[Part, ...]], np.ndarray]:
     """Look for the parts in a sample of the training images.
 
@@ -153,7 +165,8 @@ def _look(
             for one in zip(*found, grids, strict=False):
                 rows.append(_in_object(*one, [len(p.kept) for p in partitions]))
                 progress.advance(1)
-    looked = Looked(*(np.stack(fields) for fields in zip(*rows, strict=True)))
+    looked = (np.stack(fields) for fields in zip(*rows, strict=True))
+    looked = Looked(*looked, *part_shifts(run, mirrored, labels))
     ends = np.cumsum([len(p.kept) for p in partitions])
     return [
         _describe(evidence, one, Looked(*(f[:, end - len(one.kept) : end] for f in looked)))
@@ -216,6 +229,7 @@ def _describe(evidence: Evidence, cut: Partition, looked: Looked) -> tuple[Part,
     thresholds = np.array([threshold(scores) for scores in looked.scores.T])
     present = looked.scores >= thresholds
     presence = present.mean(axis=0)
+    counted = looked.mirror_scores >= thresholds
     order = np.lexsort((-looked.areas.mean(axis=0), -presence))
     ids = np.empty(count, int)
     ids[order] = np.arange(1, count + 1)
@@ -230,6 +244,7 @@ def _describe(evidence: Evidence, cut: Partition, looked: Looked) -> tuple[Part,
             "agreement": agreement[k],
             "mirror": mirrored[k],
             "stability": cut.kept[k],
+            "equivariance": looked.shifts[counted[:, k], k].mean() if counted[:, k].any() else 1.0,
             "neighbours": [int(ids[n]) for n in np.argsort(-contact[k])[:3] if contact[k, n] > 0],
         }
         for k in order

@@ -11,6 +11,7 @@ from partdisc.backbones import backbone
 from partdisc.data import images
 from partdisc.detector import Detector, Predictions
 from partdisc.method.detection import DetectSettings, detect
+from partdisc.method.facing import Facing
 from partdisc.method.part_layer import PartLayer, packed_probabilities
 
 detect, packed_probabilities = jitted(detect, packed_probabilities)
@@ -79,6 +80,20 @@ def test_cell_matrix_takes_detections_back_to_their_cells(detector, maps):
     matrix = detector.cell_matrix(geometry)
     cells = np.einsum("nij,nkj->nki", matrix[:, :2, :2], found.mean) + matrix[:, None, :2, 2]
     assert np.all(cells >= -1e-6) and np.all(cells <= grids[:, None] - 1 + 1e-6)
+
+
+def test_the_strongest_peaks_say_which_way_the_object_faces(detector, maps):
+    features, grids, _ = maps
+    weights = np.arange(PARTS, dtype=np.float32)
+    assert float(detector.facing_in(np.ones((3, PARTS + 1)))) == 0.0
+    facing = Facing(weights, np.float32(-1.0))
+    turned = detector.with_choices({}, np.ones(PARTS), facing)
+    probs = np.asarray(detector.probabilities(features, grids))
+    for one, cells in zip(probs, grids.prod(axis=1), strict=True):
+        wanted = np.tanh(np.sqrt(one[:cells, :-1].max(axis=0)) @ weights - 1.0)
+        # Cells that do not exist change nothing.
+        for some in (one, one[:cells]):
+            assert float(turned.facing_in(some)) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_maps_that_fill_a_batch_up_are_left_out(detector, maps):

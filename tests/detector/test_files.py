@@ -27,7 +27,7 @@ def test_what_is_loaded_predicts_the_same(tmp_path, detector, rng):
     picture = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
     (one,), (other,) = detector.predict([picture]), loaded.predict([picture])
     assert one.parts == other.parts and one.detections == other.detections
-    assert one.object == other.object
+    assert one.object == other.object and one.object.facing != 0.0
 
 
 def test_names_of_the_table_count_by_channels(tmp_path, detector):

@@ -20,7 +20,8 @@ from partdisc.detector.prediction import (
 
 STRIDE, ORIGIN = 8, 7.5
 SIZES = [(96, 96), (301, 203), (97, 640), (1203, 57), (48, 48)]
-FIELDS = dict.fromkeys(("presence", "maximum", "area", "agreement", "mirror", "stability"), 0.5)
+NAMES = ("presence", "maximum", "area", "agreement", "mirror", "stability", "equivariance")
+FIELDS = dict.fromkeys(NAMES, 0.5)
 
 
 def reader(parts=2):
@@ -45,6 +46,7 @@ def reading_of(geometry, maps):
         np.array([[[10.0, 20.0], [30.0, 40.0], [5.0, 5.0]]]),
         np.array([[0.8, 0.2, -np.inf]]),
         np.float64(6.0),
+        np.float64(0.5),
     )
 
 
@@ -95,6 +97,11 @@ def test_scores_presence_and_detections_are_those_read():
     found = Prediction.of(reader(), "a.jpg", reading_of(geometry, maps))
     assert [part.present for part in found.parts] == [True, False]
     assert [part.score for part in found.parts] == [0.9, 0.1]
+    # The object faces side a, half of the way: three quarters of a part's score are of that side.
+    assert found.object.facing == 0.5
+    np.testing.assert_allclose(
+        [part.sides for part in found.parts], [(0.675, 0.225), (0.075, 0.025)]
+    )
     (one,) = found.detections  # One is too weak, one slot is unused.
     assert one == ("wheel", 4, 0.8, (10.0, 20.0), (7.0, 17.0, 13.0, 23.0))
 

@@ -10,7 +10,8 @@ from sklearn.metrics import adjusted_rand_score
 from partdisc.config import base_config
 from partdisc.detector import Detector
 from partdisc.discovery import parts as stage
-from partdisc.discovery.part_evidence import BLOCKS, Evidence
+from partdisc.discovery.part_equivariance import part_shifts
+from partdisc.discovery.part_evidence import BLOCKS, Evidence, Mirrored
 from partdisc.discovery.parts import Looked, Partition, partition, parts_stage
 from partdisc.errors import ConfigError
 from partdisc.method.part_layer import PartLayer
@@ -30,7 +31,10 @@ def planted_evidence(rng, noise=0.0):
     # Group 3 lies beside group 0, and nothing else beside anything.
     beside = np.zeros_like(joint)
     beside[np.ix_(np.flatnonzero(GROUPS == 0), np.flatnonzero(GROUPS == 3))] = 1.0
-    return Evidence(blocks, blocks[::-1].copy(), beside)
+    # Mirroring swaps the last two channels.
+    peaks = rng.random((6, 1, CHANNELS + 1)).astype(np.float32).repeat(2, axis=1)
+    peaks[:, :, -3:-1] = [[0.9, 0.1], [0.1, 0.9]]
+    return Evidence(blocks, blocks[::-1].copy(), beside, peaks)
 
 
 def test_planted_groups_are_the_most_stable_partition(rng):
@@ -44,22 +48,39 @@ def test_planted_groups_are_the_most_stable_partition(rng):
     assert adjusted_rand_score(again[0].labels, best.labels) == 1.0
 
 
+def test_what_the_mirror_moves_is_measured_in_sides_of_the_object(run):
+    _, mirrored = stage.gather_evidence(run)
+    labels = (tuple(GROUPS.tolist()),)
+    scores, shifts = part_shifts(run, mirrored, labels)
+    assert scores.shape == shifts.shape == (6, 4) and shifts.max() < 1e-5
+    # Mirror images that lie a cell further move every point by a cell.
+    _, moved = part_shifts(run, mirrored._replace(extents=mirrored.extents + 1.0), labels)
+    probs = np.asarray(run.detector.probabilities(run.features.features, run.features.grids))
+    for one, row in zip(probs, moved, strict=False):
+        inside = np.argwhere(one[:, :-1].sum(axis=1).reshape(4, 5) > 0.5)
+        side = max(np.ptp(inside, axis=0) + 1) if len(inside) else 5
+        np.testing.assert_allclose(row, 1 / side, rtol=1e-4)
+
+
 def test_what_is_known_of_a_part_is_counted(rng):
     labels = np.array([0, 0, 1, 1])
     joint = np.array(
         [[4, 2, 1, 1, 9], [2, 4, 0, 0, 9], [1, 0, 6, 0, 9], [1, 0, 0, 6, 9], [9] * 5], np.float32
     )
-    evidence = Evidence(joint[None], 2 * joint[None], joint)
+    evidence = Evidence(joint[None], 2 * joint[None], joint, joint)
     looked = Looked(
         scores=np.array([[0.1, 0.9], [0.8, 0.9], [0.1, 0.9], [0.8, 0.7]]),
         areas=np.array([[0.0, 0.5], [0.2, 0.5], [0.0, 0.5], [0.4, 0.1]]),
         places=np.array([[[np.nan] * 2, [0.5, 0.5]]] + [[[0.2, 0.3], [0.5, 0.7]]] * 3),
+        mirror_scores=np.array([[0.9, 0.9], [0.1, 0.9], [0.8, 0.0]]),
+        shifts=np.array([[0.1, 0.2], [0.9, 0.4], [0.2, 0.9]]),
     )
     first, second = stage._describe(evidence, Partition(labels, 1.0, np.array([0.6, 0.9])), looked)
     # Part 1 is the one that more images show.
     assert first.channels == (2, 3) and second.channels == (0, 1)
     assert (first.presence, second.presence) == (1.0, 0.5)
     assert (first.maximum, second.maximum) == (0.9, 0.8)
+    assert (first.equivariance, second.equivariance) == pytest.approx((0.3, 0.15))
     assert first.threshold == pytest.approx(0.45) and second.threshold == pytest.approx(0.4)
     assert second.area == pytest.approx(0.3) and first.area == pytest.approx(0.4)
     assert second.place == pytest.approx((0.2, 0.3)) and first.place == pytest.approx((0.5, 0.65))
@@ -107,7 +128,10 @@ def run(rng, monkeypatch):
     layer = PartLayer(CHANNELS, 5.0, "mean")
     detector = Detector(None, None, None, layer, params, np.zeros(8, np.float32), None, 1)
     evidence = planted_evidence(rng, noise=0.4)
-    monkeypatch.setattr(stage, "gather_evidence", lambda run: evidence)
+    # The mirror images are what they should be; column 4 of five lies where column 0 did.
+    flipped = features.reshape(9, 4, 5, 8)[:, :, ::-1].reshape(9, 20, 8)
+    mirrored = Mirrored(np.arange(6), flipped[:6], np.full(6, 4.0, np.float32))
+    monkeypatch.setattr(stage, "gather_evidence", lambda run: (evidence, mirrored))
     return SimpleNamespace(
         detector=detector,
         start=SimpleNamespace(key="start"),
@@ -132,14 +156,19 @@ def test_the_stage_gives_parts_of_every_number_and_is_kept(run, tmp_path, monkey
         assert len(found.parts) >= 4
         for count, parts in found.choices.items():
             assert len(parts) == count
+            assert all(part.equivariance < 1e-4 for part in parts if part.presence)
             assert sorted(k for part in parts for k in part.channels) == list(range(CHANNELS))
             presence = [part.presence for part in parts]
             assert presence == sorted(presence, reverse=True)
         probs = np.asarray(found.probabilities(run.features.features, run.features.grids))
         np.testing.assert_allclose(found.best, probs[..., :-1].max(axis=(0, 1)), rtol=1e-5)
+        weights = np.abs(found.facing.weights)
+        assert weights[:-2].max() < 1e-3 * weights[-2:].min()
         monkeypatch.setattr(stage, "gather_evidence", None)
         again = parts_stage(config_with("5"), workdir, run)
         assert again.choices == found.choices and again.parts == found.choices[5]
+        for one, other in zip(again.facing, found.facing, strict=True):
+            np.testing.assert_array_equal(one, other)
         # Other params are other parts.
         run.detector = run.detector.with_params(
             run.detector.params | {"background": jnp.zeros(8, jnp.float32)}
@@ -163,7 +192,8 @@ def test_two_channels_are_two_parts(run, tmp_path):
     evidence = planted_evidence(np.random.default_rng(0))
     few = Evidence(*(array[..., -3:, -3:] for array in evidence))
     with Workdir(tmp_path) as workdir, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stage, "gather_evidence", lambda run: few)
+        _, mirrored = stage.gather_evidence(run)
+        patch.setattr(stage, "gather_evidence", lambda run: (few, mirrored))
         found = parts_stage(config, workdir, run)
     assert [len(part.channels) for part in found.parts] in ([1, 1], [2, 0])
     assert found.best.shape == (2,)
