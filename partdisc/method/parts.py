@@ -172,8 +172,9 @@ def blur(maps: jax.Array, grid: jax.Array, *, spacing: int = 1) -> jax.Array:
     position, valid = cell_positions(grid, cells), cell_validity(grid, cells)[:, None]
     both = jnp.concatenate([maps, jnp.ones((cells, 1), maps.dtype)], axis=1)
     both = jnp.where(valid, both, 0.0)
-    # Along the columns, then the rows. A step is the same distance for all packed cells.
-    for axis, distance in ((0, grid[1]), (1, 1)):
+    # Along the columns, then the rows. A step is the same distance for all packed cells; it is
+    # an array, for by a plain number a map of symbolic length cannot be rolled.
+    for axis, distance in enumerate((grid[1], jnp.ones_like(grid[1]))):
         total = both
         for step in (-3, -2, -1, 1, 2, 3):
             beside = position[:, axis] + step * spacing
@@ -215,4 +216,5 @@ def locate(maps: jax.Array, grid: jax.Array, *, width: float) -> tuple[jax.Array
 def _near(points: jax.Array, position: jax.Array, grid: jax.Array, width: float) -> jax.Array:
     """Weight cells [P] at `position` by a Gaussian around points [n, 2]: [n, P]."""
     gap = jnp.sum((points[:, None] - position[None]) ** 2, axis=-1)
-    return jnp.where(cell_validity(grid, len(position))[None], jnp.exp(-0.5 * gap / width**2), 0.0)
+    valid = cell_validity(grid, position.shape[0])
+    return jnp.where(valid[None], jnp.exp(-0.5 * gap / width**2), 0.0)
