@@ -2,7 +2,8 @@
 
 `detector` is it, `parts` what a person reads of its channels, `sources` the images it is given,
 `stream` how they go through it, `prediction` what it says of one, `pixels` labels of it,
-`archive` what is kept of it, `files` where a run keeps it.
+`archive` what is kept of it, `files` where a run keeps it, `artifact` what programs without
+partdisc find its parts with.
 """
 
 from partdisc.detector.detector import Detector, Predictions

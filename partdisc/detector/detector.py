@@ -12,7 +12,7 @@ import numpy as np
 from partdisc.backbones import Backbone, Weights, unit_features
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
-from partdisc.detector import archive, reading
+from partdisc.detector import archive, artifact, reading
 from partdisc.detector.parts import Part, membership
 from partdisc.detector.prediction import Listed, Prediction, Reader, Reading, on_original
 from partdisc.detector.sources import Picture, Source, sources_of
@@ -121,6 +121,26 @@ class Detector:
         """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         archive.write(pathlib.Path(path).expanduser(), fields)
+
+    def export(self, path: str | os.PathLike) -> None:
+        """Write `model.jaxexport` and `model.json`, which find the parts without partdisc.
+
+        docs/export.md says what is in them and how they are used.
+
+        Args:
+          path: their folder, made where it is absent.
+
+        Raises:
+          errors.ConfigError: there are no parts yet.
+          errors.WorkdirError: the folder cannot be made.
+        """
+        if not self.parts:
+            self.with_parts(0)  # Raises, and says which numbers there are.
+        model = artifact.Model(
+            self.backbone, self.weights, self.framing, self.layer, self.params, self.offset,
+            self.parts, self.settings.half_stride,
+        )  # fmt: skip
+        artifact.write(pathlib.Path(path).expanduser(), model)
 
     def geometry(self, size: tuple[int, int]) -> images.Geometry:
         """Say how an image of a height and width becomes the network's input."""
