@@ -6,6 +6,7 @@ takes up a run that was trained to its end; give the config as the run had it. L
 choose nothing.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from partdisc.discovery.part_evidence import Evidence, gather_evidence
 from partdisc.discovery.run import Run
 from partdisc.method import parts as cutting
 from partdisc.method.cells import centred, normalise
+from partdisc.method.discriminant import Discriminant, fit_discriminant, part_maps
 from partdisc.method.facing import Facing, facing_of, fit_facing
 from partdisc.method.kmeans import fit_centres
 from partdisc.progress import table
@@ -61,6 +63,27 @@ class Channels(NamedTuple):
         return seen._replace(probs=seen.probs @ self.member)
 
 
+class Discriminated(NamedTuple):
+    """Parts that a discriminant of joined channels reads from the features, as a detector does.
+
+    Attributes:
+      detector: what says where the background is.
+      discriminant: of the parts.
+    """
+
+    detector: Detector
+    discriminant: Discriminant
+
+    def read(self, features: np.ndarray, probs: np.ndarray) -> np.ndarray:
+        """Return p(part | cell) [P, k + 1] of features [P, C] and p(channel | cell)."""
+        own = centred(features, self.detector.offset)
+        return np.asarray(part_maps(self.discriminant, own, probs))
+
+    def at_keypoints(self, run: Run, seen: KeypointProbs) -> KeypointProbs:
+        """Return what the parts say at the keypoints."""
+        return keypoint_probs(run, self.detector, functools.partial(maps_of, self))
+
+
 class Clusters(NamedTuple):
     """Parts that are clusters of features, where the cell is not background.
 
@@ -80,22 +103,18 @@ class Clusters(NamedTuple):
 
     def at_keypoints(self, run: Run, seen: KeypointProbs) -> KeypointProbs:
         """Return what the parts say at the keypoints."""
-        return keypoint_probs(run, self)
-
-    @property
-    def cell_matrix(self) -> Callable[..., np.ndarray]:
-        """As the detector's: it stands for one where keypoints are read."""
-        return self.detector.cell_matrix
-
-    def probabilities(self, features: np.ndarray, grids: np.ndarray) -> np.ndarray:
-        """Return p(part | cell) [n, P, k + 1] of maps."""
-        probs = np.asarray(self.detector.probabilities(features, grids))
-        return np.stack([self.read(*one) for one in zip(features, probs, strict=True)])
+        return keypoint_probs(run, self.detector, functools.partial(maps_of, self))
 
 
-Parts = Channels | Clusters
+Parts = Channels | Discriminated | Clusters
 # Makes so many parts.
 Recipe = Callable[[int], Parts]
+
+
+def maps_of(parts: Parts, features: np.ndarray, grids: np.ndarray) -> np.ndarray:
+    """Return p(part | cell) [n, P, k + 1] of maps."""
+    probs = np.asarray(parts.detector.probabilities(features, grids))
+    return np.stack([parts.read(*one) for one in zip(features, probs, strict=True)])
 
 
 def of_channels(labels: np.ndarray, parts: int) -> Channels:
@@ -112,6 +131,16 @@ def joined(evidence: Evidence, weights: tuple[float, ...], seed: int) -> Recipe:
     def make(parts: int) -> Channels:
         labels = cutting.cut(jax.random.key(seed), embedding, mass, jnp.int32(parts))
         return of_channels(np.asarray(labels), parts)
+
+    return make
+
+
+def discriminated(detector: Detector, evidence: Evidence, recipe: Recipe) -> Recipe:
+    """Read the parts of a recipe by their discriminant."""
+
+    def make(parts: int) -> Discriminated:
+        member = jnp.asarray(recipe(parts).member[:-1, :-1])
+        return Discriminated(detector, fit_discriminant(evidence.moments, member))
 
     return make
 
@@ -172,6 +201,8 @@ def measure(run: Run) -> list[list[str]]:
     evidence, _ = gather_evidence(run)
     facing = fit_facing(*np.moveaxis(evidence.peaks[..., :-1], 1, 0))
     recipes = {name: joined(evidence, mix, run.seed) for name, mix in MIXES.items()}
+    for name in ("J + F", "J + 2F", "J + O + F"):
+        recipes[f"{name}, discriminant"] = discriminated(run.detector, evidence, recipes[name])
     if "centres" in run.detector.params:
         recipes["k-means of directions"] = by_direction(run)
     recipes["k-means of features"] = by_feature(run)

@@ -157,7 +157,9 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated, command: st
     say(f"page        {page}: open it in a browser")
     say("")
     say("find the parts in other photos:")
-    say(f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER --report")
+    say(
+        f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER --report"
+    )
 
 
 def _data_of_a_run(config: Any, path: pathlib.Path) -> str:

@@ -3,10 +3,12 @@
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.backbones import backbone, load_weights
+from partdisc.backbones import backbone, load_weights, unit_features
 from partdisc.data.images import Framing
-from partdisc.detector import Detector, make_parts
+from partdisc.detector import Detector, PartSet, make_parts
+from partdisc.method.cells import centred, normalise
 from partdisc.method.detection import DetectSettings
+from partdisc.method.discriminant import Discriminant
 from partdisc.method.facing import Facing
 from partdisc.method.part_layer import PartLayer
 
@@ -46,10 +48,17 @@ def small_detector(seed: int = 0) -> Detector:
         SETTINGS,
         2,
     )
-    choices = {
-        2: make_parts(described([0, 1, 2], [3, 4, 5])),
-        3: make_parts(described([0, 3], [1, 4], [2, 5])),
-    }
+    groups = {2: ([0, 1, 2], [3, 4, 5]), 3: ([0, 3], [1, 4], [2, 5])}
+    noise = rng.integers(0, 256, (1, 48, 48, 3), dtype=np.uint8)
+    features = unit_features(network, detector.weights, noise, half_stride=True)
+    features = np.asarray(centred(features[0], detector.offset))
+    units = np.asarray(normalise(params["centres"]))
+    choices = {}
+    for count, channels in groups.items():
+        # A part is where the mean of its channels is; on noise, all are equally frequent.
+        weights = np.stack([60 * units[one].mean(axis=0) for one in channels], axis=1)
+        read = Discriminant(weights, -np.mean(features @ weights, axis=0))
+        choices[count] = PartSet(make_parts(described(*channels)), read)
     facing = Facing(rng.normal(size=CHANNELS).astype(np.float32), np.float32(0.1))
     best = np.full(CHANNELS, 0.5, np.float32)
     whole = detector.with_choices(choices, best, facing).with_parts(3)

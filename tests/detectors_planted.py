@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 from partdisc.backbones import Backbone, Preprocessing, Weights
 from partdisc.backbones.layers import Conv, MaxPool
 from partdisc.data.images import Framing
-from partdisc.detector import Detector, make_parts
+from partdisc.detector import Detector, PartSet, make_parts
+from partdisc.method.discriminant import Discriminant
 from partdisc.method.part_layer import PartLayer
 
 RED, BLUE, GREY = (230, 10, 10), (10, 10, 230), (90, 90, 90)
@@ -33,7 +34,11 @@ def planted_detector() -> Detector:
         PartLayer(2, 20.0, "mean"), part_params, np.zeros(3, np.float32), SETTINGS, 2,
     )  # fmt: skip
     parts = make_parts(one | {"threshold": 0.5} for one in described([0], [1]))
-    whole = detector.with_choices({2: parts}, np.full(2, 0.9, np.float32)).with_parts(2)
+    # Red and blue tell the parts of the object apart, as the channels do.
+    discriminant = Discriminant(20.0 * np.eye(3, 2, dtype=np.float32), np.zeros(2, np.float32))
+    whole = detector.with_choices(
+        {2: PartSet(parts, discriminant)}, np.full(2, 0.9, np.float32)
+    ).with_parts(2)
     return whole.listing({"red": 0, "blue": 1})
 
 

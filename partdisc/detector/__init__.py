@@ -6,13 +6,14 @@
 partdisc find its parts with.
 """
 
-from partdisc.detector.detector import Detector, Predictions
+from partdisc.detector.detector import Detector
 from partdisc.detector.files import keep, load
-from partdisc.detector.parts import MOST, Part, make_parts, membership, part_rows, rgb, write_parts
+from partdisc.detector.parts import MOST, Part, PartSet, make_parts, part_rows, rgb, write_parts
 from partdisc.detector.prediction import (
     FoundObject,
     FoundPart,
     Prediction,
+    Predictions,
     Reader,
     find_object,
     largest_piece,
@@ -29,6 +30,7 @@ __all__ = [
     "FoundObject",
     "FoundPart",
     "Part",
+    "PartSet",
     "Prediction",
     "Predictions",
     "Reader",
@@ -40,7 +42,6 @@ __all__ = [
     "load",
     "load_picture",
     "make_parts",
-    "membership",
     "on_pixels",
     "part_rows",
     "rgb",

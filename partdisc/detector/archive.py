@@ -10,10 +10,11 @@ import numpy as np
 
 from partdisc.backbones import Weights, backbone, load_weights
 from partdisc.data.images import Framing
-from partdisc.detector.parts import make_parts
+from partdisc.detector.parts import NO_PARTS, PartSet, make_parts
 from partdisc.detector.prediction import Listed
 from partdisc.errors import WeightsError, WorkdirError
 from partdisc.method.detection import DetectSettings
+from partdisc.method.discriminant import Discriminant
 from partdisc.method.facing import Facing
 from partdisc.method.factors import FactorLayer
 from partdisc.method.part_layer import PartLayer
@@ -41,8 +42,8 @@ def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
         "layer": [kind, {name: getattr(layer, name) for name in _options(type(layer))}],
         "settings": fields["settings"]._asdict(),
         "batch": fields["batch"],
-        "count": len(fields["parts"]),
-        "choices": [[part._asdict() for part in parts] for parts in fields["choices"].values()],
+        "count": len(fields["chosen"].parts),
+        "choices": [[part._asdict() for part in one.parts] for one in fields["choices"].values()],
         "listed": [one._asdict() for one in fields["listed"]],
     }
     arrays = {f"params/{name}": np.asarray(value) for name, value in fields["params"].items()}
@@ -50,6 +51,9 @@ def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
         arrays["best"] = fields["best"]
     if fields["facing"] is not None:
         arrays |= {f"facing/{name}": value for name, value in fields["facing"]._asdict().items()}
+    for count, one in fields["choices"].items():
+        for name, value in one.discriminant._asdict().items():
+            arrays[f"discriminant/{count}/{name}"] = np.asarray(value)
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=json.dumps(about), offset=fields["offset"], **arrays)
 
@@ -64,7 +68,15 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     about, arrays = _read(path)
     network = backbone(*about["backbone"])
     kind, options = about["layer"]
-    choices = {len(parts): make_parts(parts) for parts in about["choices"]}
+    choices = {
+        len(parts): PartSet(
+            make_parts(parts),
+            Discriminant(
+                *(arrays[f"discriminant/{len(parts)}/{name}"] for name in Discriminant._fields)
+            ),
+        )
+        for parts in about["choices"]
+    }
     return {
         "backbone": network,
         "weights": _weights(network, about["weights"]),
@@ -78,7 +90,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         "offset": arrays["offset"],
         "settings": DetectSettings(**about["settings"]),
         "batch": about["batch"],
-        "parts": choices.get(about["count"], ()),
+        "chosen": choices.get(about["count"], NO_PARTS),
         "choices": choices,
         "best": arrays.get("best"),
         "facing": Facing(arrays["facing/weights"], arrays["facing/bias"])

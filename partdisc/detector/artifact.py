@@ -12,7 +12,7 @@ from jax import export
 
 from partdisc.backbones import Backbone, Weights, unit_features
 from partdisc.data.images import Framing
-from partdisc.detector.parts import Part, membership
+from partdisc.detector.parts import PartSet
 from partdisc.detector.reading import parts_of
 from partdisc.errors import WorkdirError
 from partdisc.method.cells import cells_to_pixels
@@ -59,7 +59,7 @@ class Model:
     layer: Layer
     params: dict[str, Any]
     offset: jax.Array
-    parts: tuple[Part, ...]
+    chosen: PartSet
     half_stride: bool
 
     @property
@@ -82,18 +82,17 @@ class Model:
         if self.half_stride:
             rows, columns = 2 * rows - 1, 2 * columns - 1
         grid = jnp.array([rows, columns], jnp.int32)
-        member = membership(self.parts, self.layer.parts)
 
         def read(packed):
             probs = packed_probabilities(self.layer, self.params, packed, grid, self.offset)
-            return parts_of(probs, member, grid)
+            return parts_of(self.chosen.discriminant, packed, probs, grid, self.offset)
 
         features = unit_features(self.backbone, self.weights, pixels, half_stride=self.half_stride)
         # In halves, as the detector reads them.
         maps, cells, scores = jax.vmap(read)(features.astype(jnp.float16))
-        thresholds = jnp.array([[part.threshold for part in self.parts]], jnp.float32)
+        thresholds = jnp.array([[part.threshold for part in self.chosen.parts]], jnp.float32)
         return {
-            "maps": maps.reshape(batch, rows, columns, len(self.parts) + 1),
+            "maps": maps.reshape(batch, rows, columns, len(self.chosen.parts) + 1),
             "points": cells_to_pixels(cells, self.stride, self.backbone.origin),
             "scores": scores,
             "present": scores >= thresholds,
@@ -169,7 +168,7 @@ def _about(model: Model, exported: export.Exported, digest: str) -> dict[str, An
             }
             for name, meaning in _OUTPUTS.items()
         },
-        "parts": [{"title": part.title, **part._asdict()} for part in model.parts],
+        "parts": [{"title": part.title, **part._asdict()} for part in model.chosen.parts],
         "backbone": {
             "name": network.name,
             "layer": network.layer,

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,8 +13,15 @@ from partdisc.backbones import Backbone, Weights, unit_features
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
 from partdisc.detector import archive, artifact, reading
-from partdisc.detector.parts import Part, membership
-from partdisc.detector.prediction import Listed, Prediction, Reader, Reading, on_original
+from partdisc.detector.parts import NO_PARTS, Part, PartSet
+from partdisc.detector.prediction import (
+    Listed,
+    Prediction,
+    Predictions,
+    Reader,
+    Reading,
+    on_original,
+)
 from partdisc.detector.sources import Picture, Source, sources_of
 from partdisc.detector.stream import Way, predictions
 from partdisc.errors import ConfigError
@@ -22,26 +29,6 @@ from partdisc.method.cells import cells_to_pixels
 from partdisc.method.detection import Detections, DetectSettings
 from partdisc.method.facing import Facing
 from partdisc.method.part_layer import Layer
-
-
-class Predictions(NamedTuple):
-    """What a detector says of n images, in original pixels.
-
-    Attributes:
-      points: [n, K, D, 2], (y, x) of the detections, strongest first.
-      scores: [n, K, D], p(part | cell) at each, -inf in unused slots.
-      mean: [n, K, 2], (y, x) where each part should be, `part_centres`.
-    """
-
-    points: np.ndarray
-    scores: np.ndarray
-    mean: np.ndarray
-
-    @property
-    def peak(self) -> np.ndarray:
-        """[n, K, 2], the strongest detection of each part; NaN where there is none."""
-        found = np.isfinite(self.scores[:, :, 0])
-        return np.where(found[..., None], self.points[:, :, 0], np.nan)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,7 +44,7 @@ class Detector:
       offset: [C], subtracted from every feature.
       settings: how parts are read from the maps.
       batch: images that go through the network at once.
-      parts: what a person reads; none before they are made of the channels.
+      chosen: the parts that a person reads; none before they are made of the channels.
       choices: the parts for each number of them that may be chosen.
       best: [K], each channel's largest p(channel | cell) in the training images, from which
         the scores that are listed follow: not from the images that it is given.
@@ -73,11 +60,16 @@ class Detector:
     offset: np.ndarray
     settings: DetectSettings
     batch: int
-    parts: tuple[Part, ...] = ()
-    choices: dict[int, tuple[Part, ...]] = dataclasses.field(default_factory=dict)
+    chosen: PartSet = NO_PARTS
+    choices: dict[int, PartSet] = dataclasses.field(default_factory=dict)
     best: np.ndarray | None = None
     facing: Facing | None = None
     listed: tuple[Listed, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What a person reads; none before they are made of the channels."""
+        return self.chosen.parts
 
     @property
     def stride(self) -> float:
@@ -89,10 +81,10 @@ class Detector:
         return dataclasses.replace(self, params=params)
 
     def with_choices(
-        self, choices: dict[int, tuple[Part, ...]], best: np.ndarray, facing: Facing | None = None
+        self, choices: dict[int, PartSet], best: np.ndarray, facing: Facing | None = None
     ) -> "Detector":
         """Return the same detector with parts to choose from, and what goes with its channels."""
-        return dataclasses.replace(self, choices=choices, parts=(), best=best, facing=facing)
+        return dataclasses.replace(self, choices=choices, chosen=NO_PARTS, best=best, facing=facing)
 
     def listing(self, channels: dict[str, int]) -> "Detector":
         """Return the same detector, which lists the detections of these channels by name."""
@@ -115,7 +107,7 @@ class Detector:
                 if self.choices
                 else "parts: this detector has none; train it to the end"
             )
-        return dataclasses.replace(self, parts=self.choices[count])
+        return dataclasses.replace(self, chosen=self.choices[count])
 
     def save(self, path: str | os.PathLike) -> None:
         """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole."""
@@ -136,10 +128,9 @@ class Detector:
         """
         if not self.parts:
             self.with_parts(0)  # Raises, and says which numbers there are.
-        model = artifact.Model(
-            self.backbone, self.weights, self.framing, self.layer, self.params, self.offset,
-            self.parts, self.settings.half_stride,
-        )  # fmt: skip
+        names = ("backbone", "weights", "framing", "layer", "params", "offset", "chosen")
+        fields = {name: getattr(self, name) for name in names}
+        model = artifact.Model(**fields, half_stride=self.settings.half_stride)
         artifact.write(pathlib.Path(path).expanduser(), model)
 
     def geometry(self, size: tuple[int, int]) -> images.Geometry:
@@ -172,15 +163,13 @@ class Detector:
         self, names: list[str], pixels: np.ndarray, geometry: images.Geometry
     ) -> list[Prediction]:
         """Predict images [B, h, w, 3] of one size, of which there are as many as names."""
-        return self._predictions(names, self._read_pixels(pixels, geometry))
+        return self.predictions(names, self._features(pixels), geometry)
 
     def predictions(
         self, names: list[str], features: np.ndarray, geometry: images.Geometry
     ) -> list[Prediction]:
         """Predict images of one size from their features; the arguments are `read`'s."""
-        return self._predictions(names, self.read(features, geometry))
-
-    def _predictions(self, names: list[str], found: Reading) -> list[Prediction]:
+        found = self.read(features, geometry)
         return [Prediction.of(self._reader, name, found.take(n)) for n, name in enumerate(names)]
 
     def maps(self, picture: Picture) -> np.ndarray:
@@ -198,17 +187,15 @@ class Detector:
         """
 
         def look(names: list[str], pixels: np.ndarray, geometry: images.Geometry):
-            found = self._read_pixels(pixels, geometry).take(0)
+            found = self.read(self._features(pixels), geometry).take(0)
             return [on_original(found.maps, found.geometry, self._reader)]
 
         return next(predictions(Way(self.batch, self.geometry, look), sources_of([picture]), None))
 
-    def _read_pixels(self, pixels: np.ndarray, geometry: images.Geometry) -> Reading:
-        """Read images [B, h, w, 3] of one size, of which the geometry has the first."""
-        features = unit_features(
-            self.backbone, self.weights, pixels, half_stride=self.settings.half_stride
-        )
-        return self.read(np.asarray(features, np.float16), geometry)
+    def _features(self, pixels: np.ndarray) -> np.ndarray:
+        half_stride = self.settings.half_stride
+        features = unit_features(self.backbone, self.weights, pixels, half_stride=half_stride)
+        return np.asarray(features, np.float16)
 
     @property
     def _reader(self) -> Reader:
@@ -233,6 +220,22 @@ class Detector:
           probs [n, P, K + 1], zero on cells that do not exist.
         """
         return reading.probabilities(self.layer, self.params, features, grids, self.offset)
+
+    def part_probabilities(
+        self, features: np.ndarray, grids: np.ndarray, counts: list[int]
+    ) -> jax.Array:
+        """Return p(part | cell) of maps for several numbers of parts, T parts in all.
+
+        Args:
+          features: float16 [n, P, C], unit features.
+          grids: int [n, 2], rows and columns.
+          counts: numbers of parts, of `choices`.
+
+        Returns:
+          [n, P, T + 1]: the parts of each number side by side, and the background last.
+        """
+        found = [self.choices[count].discriminant for count in counts]
+        return reading.sets_of(self.layer, self.params, found, features, grids, self.offset)
 
     def detect(
         self, features: np.ndarray, grids: np.ndarray, geometry: images.Geometry
@@ -270,14 +273,14 @@ class Detector:
           geometry: of the m <= n images that the first maps are of, all of one working size.
         """
         grid = self.grids(geometry)[0]
-        member = membership(self.parts, self.layer.parts)
         columns = np.array([*(one.channel for one in self.listed), self.layer.parts], np.int32)
         found = []
         for packed in features[: len(geometry.size)]:
             packed = self._padded(packed, grid)
             probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
             peaks = self._peaks(probs[:, columns], grid)
-            found.append((*reading.parts_of(probs, member, grid), peaks, self.facing_in(probs)))
+            parts = reading.parts_of(self.chosen.discriminant, packed, probs, grid, self.offset)
+            found.append((*parts, peaks, self.facing_in(probs)))
         maps, points, scores, peaks, facing = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, peak_points = (self._original(cells, geometry) for cells in (points, peaks.points))
         maps = maps[:, : grid.prod()].reshape(len(maps), *grid, -1)
@@ -286,7 +289,7 @@ class Detector:
 
     def facing_in(self, probs: jax.Array) -> np.ndarray:
         """Say which way the object faces, from -1 to 1, of p(channel | cell) [P, K + 1]."""
-        return np.asarray(0.0 if self.facing is None else reading.facing_of(self.facing, probs))
+        return np.asarray(reading.facing_of(self.facing, probs) if self.facing else 0.0)
 
     def _original(self, cells: np.ndarray, geometry: images.Geometry) -> np.ndarray:
         """Return the original pixels of points [n, ..., 2] in cells of n images."""

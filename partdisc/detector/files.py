@@ -17,10 +17,10 @@ def keep(folder: pathlib.Path, detector: Detector) -> Detector:
     Returns:
       The detector, its parts with the names that the table has.
     """
-    named_parts = named(detector.parts, folder / TABLE)
+    chosen = detector.chosen._replace(parts=named(detector.parts, folder / TABLE))
     detector.save(folder / NAME)
-    write_parts(folder / TABLE, named_parts)
-    return dataclasses.replace(detector, parts=named_parts)
+    write_parts(folder / TABLE, chosen.parts)
+    return dataclasses.replace(detector, chosen=chosen)
 
 
 def load(path: str | os.PathLike) -> Detector:
@@ -38,6 +38,9 @@ def load(path: str | os.PathLike) -> Detector:
     file = path / NAME if path.is_dir() else path
     fields = archive.read(file)
     table = file.with_name(TABLE)
-    choices = {count: named(parts, table) for count, parts in fields["choices"].items()}
-    parts = choices.get(len(fields["parts"]), ())
-    return Detector(**fields | {"choices": choices, "parts": parts})
+    choices = {
+        count: one._replace(parts=named(one.parts, table))
+        for count, one in fields["choices"].items()
+    }
+    chosen = choices.get(len(fields["chosen"].parts), fields["chosen"])
+    return Detector(**fields | {"choices": choices, "chosen": chosen})

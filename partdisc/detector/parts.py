@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc.errors import DataError
+from partdisc.method.discriminant import Discriminant
 from partdisc.workdir import atomic
 
 # Distinct beside each other and on photos, in light and in dark; the order is fixed.
@@ -79,13 +80,20 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def membership(parts: tuple[Part, ...], channels: int) -> np.ndarray:
-    """Return what makes parts of channels: float32 [K + 1, k + 1], the background last in both."""
-    member = np.zeros((channels + 1, len(parts) + 1), np.float32)
-    for column, part in enumerate(parts):
-        member[list(part.channels), column] = 1.0
-    member[-1, -1] = 1.0
-    return member
+class PartSet(NamedTuple):
+    """The parts of one number of them, and how they are read from features.
+
+    Attributes:
+      parts: by falling presence.
+      discriminant: says which of them a cell of the object is, in their order.
+    """
+
+    parts: tuple[Part, ...]
+    discriminant: Discriminant
+
+
+# What a detector has before parts are made of its channels.
+NO_PARTS = PartSet((), Discriminant(np.zeros((0, 0), np.float32), np.zeros(0, np.float32)))
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

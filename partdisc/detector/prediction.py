@@ -135,6 +135,26 @@ class Reading(NamedTuple):
         return Reading(self.geometry.take(index), *(array[index] for array in self[1:]))
 
 
+class Predictions(NamedTuple):
+    """What the channels of a detector say of n images, in original pixels.
+
+    Attributes:
+      points: [n, K, D, 2], (y, x) of the detections, strongest first.
+      scores: [n, K, D], p(part | cell) at each, -inf in unused slots.
+      mean: [n, K, 2], (y, x) where each part should be, `part_centres`.
+    """
+
+    points: np.ndarray
+    scores: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def peak(self) -> np.ndarray:
+        """[n, K, 2], the strongest detection of each part; NaN where there is none."""
+        found = np.isfinite(self.scores[:, :, 0])
+        return np.where(found[..., None], self.points[:, :, 0], np.nan)
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What a detector says of one image.

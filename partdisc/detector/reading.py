@@ -5,10 +5,13 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from partdisc.method import facing
+from partdisc.method.cells import centred
 from partdisc.method.detection import detect
+from partdisc.method.discriminant import Discriminant, part_maps
 from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
 from partdisc.method.parts import locate
 
@@ -31,10 +34,28 @@ def probabilities(layer: Layer, params: Any, features, grids, offset) -> jax.Arr
 
 
 @jax.jit
-def parts_of(probs: jax.Array, member: jax.Array, grid: jax.Array):
+def parts_of(discriminant: Discriminant, packed, probs, grid, offset):
     """Return the maps of the parts [P, k + 1] of one image, their points [k, 2] and scores [k]."""
-    maps = probs @ member
+    maps = part_maps(discriminant, centred(packed, offset), probs)
     return maps, *locate(maps, grid, width=AROUND)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def sets_of(layer: Layer, params: Any, discriminants, features, grids, offset) -> jax.Array:
+    """Return p(part | cell) of several maps by several discriminants, [n, P, T + 1].
+
+    T parts in all, side by side, and the background last.
+    """
+
+    def one(packed, grid):
+        probs, own = (
+            packed_probabilities(layer, params, packed, grid, offset),
+            centred(packed, offset),
+        )
+        maps = [part_maps(each, own, probs)[:, :-1] for each in discriminants]
+        return jnp.concatenate([*maps, probs[:, -1:]], axis=1)
+
+    return jax.lax.map(lambda image: one(*image), (features, grids))
 
 
 def padded(packed: np.ndarray, grid: np.ndarray, *, most: int) -> np.ndarray:

@@ -9,19 +9,21 @@ import numpy as np
 from partdisc.detector import AROUND
 from partdisc.discovery.part_evidence import Mirrored
 from partdisc.discovery.run import Run
+from partdisc.method.cells import centred
+from partdisc.method.discriminant import Discriminant, part_maps
 from partdisc.method.part_layer import packed_probabilities
-from partdisc.method.parts import locate, membership
+from partdisc.method.parts import locate
 
 
 def part_shifts(
-    run: Run, mirrored: Mirrored, labels: tuple[tuple[int, ...], ...]
+    run: Run, mirrored: Mirrored, discriminants: list[Discriminant]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Say how far the mirrored image moves each part's point.
 
     Args:
       run: whose channels the parts are made of.
       mirrored: mirror images of m images.
-      labels: the part of each channel, for all numbers of parts, T parts in all.
+      discriminants: for all numbers of parts, T parts in all.
 
     Returns:
       The scores [m, T] in the images, and the distances [m, T] from a part's point to that in the
@@ -31,23 +33,24 @@ def part_shifts(
     for image, other, extent in zip(*mirrored, strict=True):
         own, grids = run.features.take_fine(np.array([image]))
         pair, frame = (own[0], other), (grids[0], extent)
-        rows.append(_shifts(detector.layer, labels, detector.params, pair, frame, detector.offset))
+        read = detector.layer, detector.params, discriminants
+        rows.append(_shifts(*read, pair, frame, detector.offset))
     scores, shifts = (np.stack(fields) for fields in zip(*rows, strict=True))
     return scores, shifts
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _shifts(layer, labels, params, pair, frame, offset):
+@functools.partial(jax.jit, static_argnums=0)
+def _shifts(layer, params, discriminants, pair, frame, offset):
     """Return scores [T] of one image, and shifts [T] of its mirror image, of features [P, C]."""
     grid, extent = frame
-    members = [membership(jnp.array(one), parts=max(one) + 1)[:, :-1] for one in labels]
-    probs, other = (packed_probabilities(layer, params, one, grid, offset) for one in pair)
 
-    def located(probs):
-        maps = jnp.concatenate([*(probs @ one for one in members), probs[:, -1:]], axis=1)
-        return locate(maps, grid, width=AROUND)
+    def located(packed):
+        probs = packed_probabilities(layer, params, packed, grid, offset)
+        features = centred(packed, offset)
+        maps = [part_maps(one, features, probs)[:, :-1] for one in discriminants]
+        return probs, *locate(jnp.concatenate([*maps, probs[:, -1:]], axis=1), grid, width=AROUND)
 
-    (points, scores), (there, _) = located(probs), located(other)
+    (probs, points, scores), (_, there, _) = map(located, pair)
     back = jnp.stack([there[:, 0], extent - there[:, 1]], axis=1)
     inside = jnp.sum(probs[:, :-1], axis=1) > 0.5
     cell = jnp.arange(len(probs))

@@ -12,6 +12,8 @@ from partdisc.data import images as pictures
 from partdisc.discovery.features import DTYPE, batches
 from partdisc.discovery.run import Run
 from partdisc.discovery.supervision import forward, gather, supervise, with_pools
+from partdisc.method.cells import centred
+from partdisc.method.discriminant import Moments, moments
 from partdisc.method.part_layer import packed_probabilities
 from partdisc.method.parts import blur, joint, mirror
 from partdisc.method.warp import mean_map, warp_weights
@@ -31,12 +33,14 @@ class Evidence(NamedTuple):
       mirror: [BLOCKS, K + 1, K + 1], in the mirrored image.
       beside: [K + 1, K + 1], a cell away in the same image.
       peaks: [n, 2, K + 1], each channel's largest p(channel | cell) in an image and mirrored.
+      moments: what the channels' cells have for features.
     """
 
     pools: np.ndarray
     mirror: np.ndarray
     beside: np.ndarray
     peaks: np.ndarray
+    moments: Moments
 
 
 class Mirrored(NamedTuple):
@@ -59,8 +63,8 @@ def gather_evidence(run: Run) -> tuple[Evidence, Mirrored]:
     sample = np.random.default_rng(run.seed).permutation(count)[:SAMPLE].astype(np.int32)
     with Progress("parts", total=2 * len(sample), unit="images") as progress:
         pools, beside = _in_pools(run, sample, progress)
-        joints, peaks, mirrored = _in_mirror(run, sample, progress)
-    return Evidence(pools, joints, beside, peaks), mirrored
+        joints, peaks, found, mirrored = _in_mirror(run, sample, progress)
+    return Evidence(pools, joints, beside, peaks, found), mirrored
 
 
 def _block(place: int, count: int) -> int:
@@ -106,11 +110,12 @@ def _pool_joints(settings, params, images, members, key):
 
 def _in_mirror(
     run: Run, sample: np.ndarray, progress: Progress
-) -> tuple[np.ndarray, np.ndarray, Mirrored]:
+) -> tuple[np.ndarray, np.ndarray, Moments, Mirrored]:
     detector, inputs = run.detector, run.inputs
     channels = detector.layer.parts + 1
     joints = np.zeros((BLOCKS, channels, channels), np.float32)
     peaks = np.zeros((len(sample), 2, channels), np.float32)
+    total = Moments(0.0, 0.0, 0.0)
     train = inputs.dataset.splits["train"][sample]
     sizes = np.asarray(inputs.geometry.working)[train]
     cells = run.features.features.shape[1]
@@ -141,7 +146,7 @@ def _in_mirror(
         extent = (pixels.shape[2] - 1 - 2 * detector.backbone.origin) / detector.stride
         own = np.pad(own, ((0, fill), (0, 0), (0, 0)))[:, : flipped.shape[1]]
         flipped = np.asarray(flipped, DTYPE)
-        found, largest = _mirror_joints(
+        found, largest, own_moments = _mirror_joints(
             detector.layer,
             detector.params,
             (own, flipped),
@@ -153,17 +158,23 @@ def _in_mirror(
             joints[_block(place, len(sample))] += one
             progress.advance(1)
         peaks[group] = np.asarray(largest)[: len(group)]
+        total = jax.tree.map(
+            lambda so_far, more: so_far + np.asarray(more[: len(group)]).sum(axis=0, dtype=float),  # noqa: B023
+            total,
+            own_moments,
+        )
         early = np.flatnonzero(group < KEPT)
         kept.features[group[early], : flipped.shape[1]] = flipped[early]
         kept.extents[group[early]] = extent
-    return joints, peaks, kept
+    return joints, peaks, total, kept
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _mirror_joints(layer, params, pairs, grid, offset, extent):
-    """Return joints [B, K + 1, K + 1] of images with their mirror images, and peaks of both.
+    """Look at images of one size and their mirror images.
 
-    The images are of one size; the peaks are [B, 2, K + 1].
+    Returns:
+      Joints [B, K + 1, K + 1] of the two, peaks [B, 2, K + 1] of both, moments of the images.
     """
     weights = warp_weights(mirror(extent), grid, grid, pairs[0].shape[1])
 
@@ -171,6 +182,7 @@ def _mirror_joints(layer, params, pairs, grid, offset, extent):
         maps, flipped = (packed_probabilities(layer, params, one, grid, offset) for one in pair)
         mean, coverage = mean_map(maps, flipped[None], weights[:, None], False)
         peaks = jnp.stack([jnp.max(maps, axis=0), jnp.max(flipped, axis=0)])
-        return joint(maps, mean, coverage > 0.5), peaks
+        own = moments(centred(pair[0], offset), maps)
+        return joint(maps, mean, coverage > 0.5), peaks, own
 
     return jax.lax.map(one, pairs)

@@ -8,11 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.detector import MOST, Detector, Part, largest_piece, make_parts
+from partdisc.detector import MOST, Detector, PartSet, largest_piece, make_parts
 from partdisc.discovery.part_equivariance import part_shifts
 from partdisc.discovery.part_evidence import Evidence, Mirrored, gather_evidence
 from partdisc.discovery.run import Run
 from partdisc.method import parts as cutting
+from partdisc.method.cells import centred
+from partdisc.method.discriminant import Discriminant, fit_discriminant, part_maps
 from partdisc.method.facing import Facing, fit_facing
 from partdisc.method.part_layer import packed_probabilities
 from partdisc.progress import Progress, say
@@ -35,11 +37,13 @@ class Partition(NamedTuple):
       labels: int [K], the part of each channel.
       stability: adjusted Rand index of the partitions by halves of the images.
       kept: [parts], how much of each part the halves find again, from 0 to 1.
+      discriminant: says which part a cell of the object is.
     """
 
     labels: np.ndarray
     stability: float
     kept: np.ndarray
+    discriminant: Discriminant
 
 
 def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
@@ -59,15 +63,22 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
         facing = fit_facing(*np.moveaxis(evidence.peaks[..., :-1], 1, 0))
         stable = [len(p.kept) for p in partitions if p.stability >= STABLE]
         saved = {
-            "choices": json.dumps([[part._asdict() for part in parts] for parts in choices]),
+            "choices": json.dumps([[part._asdict() for part in one.parts] for one in choices]),
             "stability": np.array([p.stability for p in partitions]),
             "auto": max(stable, default=counts[0]),
             "best": best,
             "facing_weights": np.asarray(facing.weights),
             "facing_bias": np.asarray(facing.bias),
         }
+        for one in choices:
+            saved[f"weights_{len(one.parts)}"] = np.asarray(one.discriminant.weights)
+            saved[f"bias_{len(one.parts)}"] = np.asarray(one.discriminant.bias)
         workdir.save("parts.npz", key, **saved)
-    made = {len(parts): make_parts(parts) for parts in json.loads(str(saved["choices"]))}
+    made = {}
+    for described in json.loads(str(saved["choices"])):
+        k = len(described)
+        discriminant = Discriminant(saved[f"weights_{k}"], saved[f"bias_{k}"])
+        made[k] = PartSet(make_parts(described), discriminant)
     count = wanted or int(saved["auto"])
     say(f"parts: {count}" + ("" if wanted else ", the most that are stable"))
     facing = Facing(saved["facing_weights"], saved["facing_bias"])
@@ -84,7 +95,7 @@ def affinity(pools: np.ndarray, mirrored: np.ndarray) -> jax.Array:
 def partition(evidence: Evidence, counts: list[int], seed: int) -> list[Partition]:
     """Cut the channels into each number of parts, and say how stable that is."""
     embed = functools.partial(jax.jit(cutting.embed, static_argnames="most"), most=MOST)
-    key = jax.random.key(seed)
+    fit, key = jax.jit(fit_discriminant), jax.random.key(seed)
     whole = affinity(evidence.pools, evidence.mirror)
     mass = np.asarray(whole.sum(axis=1))
     embedding = embed(whole)
@@ -105,7 +116,8 @@ def partition(evidence: Evidence, counts: list[int], seed: int) -> list[Partitio
             for a, b in zip(others[::2], others[1::2], strict=True)
         ]
         kept = np.mean([_kept(labels, other, mass, count) for other in others], axis=0)
-        found.append(Partition(labels, float(np.mean(alike)), kept))
+        discriminant = fit(evidence.moments, jax.nn.one_hot(labels, count))
+        found.append(Partition(labels, float(np.mean(alike)), kept, discriminant))
     return found
 
 
@@ -137,7 +149,7 @@ class Looked(NamedTuple):
 
 def _look(
     run: Run, evidence: Evidence, mirrored: Mirrored, partitions: list[Partition]
-) -> tuple[list[tuple[Part, ...]], np.ndarray]:
+) -> tuple[list[PartSet], np.ndarray]:
     """Look for the parts in a sample of the training images.
 
     Returns:
@@ -145,7 +157,7 @@ def _look(
     """
     train = run.inputs.dataset.splits["train"]
     sample = np.sort(np.random.default_rng(run.seed).permutation(train)[:SAMPLE])
-    labels = tuple(tuple(p.labels.tolist()) for p in partitions)
+    discriminants = [p.discriminant for p in partitions]
     rows, best = [], np.zeros(run.detector.layer.parts, np.float32)
     with Progress("parts seen", total=len(sample), unit="images") as progress:
         for start in range(0, len(sample), CHUNK):
@@ -154,8 +166,8 @@ def _look(
             fill = CHUNK - len(index)
             found = _seen(
                 run.detector.layer,
-                labels,
                 run.detector.params,
+                discriminants,
                 np.pad(features, ((0, fill), (0, 0), (0, 0))),
                 np.pad(grids, ((0, fill), (0, 0)), constant_values=1),
                 run.detector.offset,
@@ -166,7 +178,7 @@ def _look(
                 rows.append(_in_object(*one, [len(p.kept) for p in partitions]))
                 progress.advance(1)
     looked = (np.stack(fields) for fields in zip(*rows, strict=True))
-    looked = Looked(*looked, *part_shifts(run, mirrored, labels))
+    looked = Looked(*looked, *part_shifts(run, mirrored, discriminants))
     ends = np.cumsum([len(p.kept) for p in partitions])
     return [
         _describe(evidence, one, Looked(*(f[:, end - len(one.kept) : end] for f in looked)))
@@ -174,17 +186,14 @@ def _look(
     ], best
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _seen(layer, labels, params, features, grids, offset):
+@functools.partial(jax.jit, static_argnums=0)
+def _seen(layer, params, discriminants, features, grids, offset):
     """Return scores [n, T], winning parts [n, P, partitions], p(object) [n, P], peaks [n, K]."""
-    members = [
-        cutting.membership(jnp.array(one), parts=max(one) + 1)[:, :-1].astype(jnp.float32)
-        for one in labels
-    ]
 
     def one(image):
         probs = packed_probabilities(layer, params, *image, offset)
-        maps = [probs @ member for member in members]
+        own = centred(image[0], offset)
+        maps = [part_maps(one, own, probs)[:, :-1] for one in discriminants]
         winners = jnp.stack([jnp.argmax(m, axis=1).astype(jnp.uint8) for m in maps], axis=1)
         scores = jnp.concatenate([jnp.max(m, axis=0) for m in maps])
         parts = probs[:, :-1]
@@ -215,7 +224,7 @@ def _in_object(scores, winners, foreground, grid, counts):
     return scores, areas, places
 
 
-def _describe(evidence: Evidence, cut: Partition, looked: Looked) -> tuple[Part, ...]:
+def _describe(evidence: Evidence, cut: Partition, looked: Looked) -> PartSet:
     """Put together what is known of the parts of one partition, by falling presence."""
     count = len(cut.kept)
     member = np.eye(count)[cut.labels]
@@ -233,7 +242,7 @@ def _describe(evidence: Evidence, cut: Partition, looked: Looked) -> tuple[Part,
     order = np.lexsort((-looked.areas.mean(axis=0), -presence))
     ids = np.empty(count, int)
     ids[order] = np.arange(1, count + 1)
-    return make_parts(
+    parts = make_parts(
         {
             "channels": np.flatnonzero(cut.labels == k).tolist(),
             "presence": presence[k],
@@ -249,6 +258,8 @@ def _describe(evidence: Evidence, cut: Partition, looked: Looked) -> tuple[Part,
         }
         for k in order
     )
+    weights, bias = (np.asarray(array)[..., order] for array in cut.discriminant)
+    return PartSet(parts, Discriminant(weights, bias))
 
 
 def _centre(places: np.ndarray) -> tuple[float, float]:

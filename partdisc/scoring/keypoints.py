@@ -1,5 +1,6 @@
 """What a part layer says at the annotated keypoints of the test images (protocol C)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +35,20 @@ class KeypointProbs(NamedTuple):
         return figures
 
 
-def keypoint_probs(run: Run, detector: Detector) -> KeypointProbs:
-    """Read the maps of the test images at their keypoints."""
+# Takes unit features float16 [n, P, C] and their grids [n, 2] to maps [n, P, k].
+Maps = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def keypoint_probs(run: Run, detector: Detector, maps: Maps | None = None) -> KeypointProbs:
+    """Read the maps of the test images at their keypoints: the channels', or others."""
+    maps = maps or detector.probabilities
     inputs, features = run.inputs, run.features
     index = inputs.dataset.splits["test"]
     matrix = detector.cell_matrix(inputs.geometry.take(index))
     rows, inside = [], []
     for n, points in enumerate(inputs.dataset.instances[index]):
         taken, (grid,) = features.take_fine(index[n : n + 1])
-        (probs,) = np.asarray(detector.probabilities(taken, grid[None]))
+        (probs,) = np.asarray(maps(taken, grid[None]))
         cells = points @ matrix[n, :2, :2].T + matrix[n, :2, 2]
         crop = inputs.geometry.crop[index[n]]
         seen = ((points >= crop[:2] - 0.5) & (points <= crop[2:] - 0.5)).all(axis=-1)

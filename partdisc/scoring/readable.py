@@ -1,13 +1,14 @@
 """Parts that a person reads, and the object they make, against keypoints and boxes."""
 
+import functools
 from typing import Any
 
 import numpy as np
 
 from partdisc import evaluation
-from partdisc.detector import Detector, Reader, find_object, membership, on_pixels
+from partdisc.detector import Detector, Reader, find_object, on_pixels
 from partdisc.discovery.run import Run
-from partdisc.scoring.keypoints import keypoint_probs
+from partdisc.scoring.keypoints import Maps, keypoint_probs
 
 # Numbers of parts that the field reports, besides the one that was chosen.
 COUNTS = (4, 8, 16)
@@ -25,14 +26,16 @@ def measure_parts(run: Run, detector: Detector) -> dict[str, Any]:
     dataset = run.inputs.dataset
     index = dataset.splits["test"]
     counts = [k for k in sorted({*COUNTS, len(detector.parts)}) if k in detector.choices]
-    members = [membership(detector.choices[k], detector.layer.parts) for k in counts]
-    seen = keypoint_probs(run, detector)
-    scores, facing, boxes = _scores_and_boxes(run, detector, members)
+    maps = functools.partial(detector.part_probabilities, counts=counts)
+    seen = keypoint_probs(run, detector, maps)
+    scores, facing, boxes = _scores_and_boxes(run, detector, maps)
     there = np.isfinite(dataset.instances[index]).all(axis=-1).any(axis=-1)
     figures: dict[str, Any] = {}
-    for k, member, score in zip(counts, members, scores, strict=True):
+    for k, end in zip(counts, np.cumsum(counts), strict=True):
+        # The parts of this number, and the background.
+        columns, score = [*range(end - k, end), -1], scores[:, end - k : end]
         side = 0.5 * score * (1.0 + facing[:, None])
-        figures[f"k{k}"] = seen.agreement(seen.probs @ member) | {
+        figures[f"k{k}"] = seen.agreement(seen.probs[..., columns]) | {
             "presence_auc": presence_auc(np.hstack([score, side, score - side]), there),
             "presence_auc_plain": presence_auc(score, there),
         }
@@ -56,27 +59,26 @@ def presence_auc(scores: np.ndarray, there: np.ndarray) -> float:
 
 
 def _scores_and_boxes(
-    run: Run, detector: Detector, members: list[np.ndarray]
-) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    run: Run, detector: Detector, maps: Maps
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Look at the n test images.
 
     Returns:
-      The scores of the parts, [n, k] for each number of them, which way the objects face [n],
-      and their boxes [n, 4].
+      The scores [n, T] of the parts of all maps, which way the objects face [n], and their boxes
+      [n, 4].
     """
     index = run.inputs.dataset.splits["test"]
     reader = Reader((), (), detector.stride, detector.backbone.origin)
-    scores: list[list[np.ndarray]] = [[] for _ in members]
-    facing, boxes = np.zeros(len(index)), np.full((len(index), 4), np.nan)
+    scores, facing, boxes = [], np.zeros(len(index)), np.full((len(index), 4), np.nan)
     for n, image in enumerate(index):
-        taken, (grid,) = run.features.take_fine(index[n : n + 1])
-        probs = np.asarray(detector.probabilities(taken, grid[None]))[0, : grid.prod()]
-        for kept, member in zip(scores, members, strict=True):
-            kept.append((probs @ member)[:, :-1].max(axis=0))
-        facing[n] = detector.facing_in(probs)
+        taken, grids = run.features.take_fine(index[n : n + 1])
+        cells = grids[0].prod()
+        found = np.asarray(maps(taken, grids))[0, :cells]
+        scores.append(found[:, :-1].max(axis=0))
+        facing[n] = detector.facing_in(np.asarray(detector.probabilities(taken, grids))[0, :cells])
         geometry = run.inputs.geometry.take(int(image))
-        background = on_pixels(probs[:, -1:].reshape(*grid, 1), geometry, reader)
+        background = on_pixels(found[:, -1:].reshape(*grids[0], 1), geometry, reader)
         whole = find_object(1.0 - background[0], geometry)
         if whole:
             boxes[n] = whole.box
-    return [np.stack(kept) for kept in scores], facing, boxes
+    return np.stack(scores), facing, boxes

@@ -21,8 +21,13 @@ def detector():
 def test_what_is_loaded_predicts_the_same(tmp_path, detector, rng):
     detector.save(tmp_path / "birds.npz")
     loaded = load(tmp_path / "birds.npz")
-    for field in ("backbone", "framing", "layer", "settings", "batch", "parts", "choices"):
+    for field in ("backbone", "framing", "layer", "settings", "batch", "parts"):
         assert getattr(loaded, field) == getattr(detector, field), field
+    assert loaded.choices.keys() == detector.choices.keys()
+    for count, one in detector.choices.items():
+        assert loaded.choices[count].parts == one.parts
+        for array, other in zip(loaded.choices[count].discriminant, one.discriminant, strict=True):
+            np.testing.assert_array_equal(array, other)
     assert loaded.listed == detector.listed
     picture = rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)
     (one,), (other,) = detector.predict([picture]), loaded.predict([picture])

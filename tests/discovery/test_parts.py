@@ -14,12 +14,21 @@ from partdisc.discovery.part_equivariance import part_shifts
 from partdisc.discovery.part_evidence import BLOCKS, Evidence, Mirrored
 from partdisc.discovery.parts import Looked, Partition, partition, parts_stage
 from partdisc.errors import ConfigError
+from partdisc.method.discriminant import Discriminant, Moments
 from partdisc.method.part_layer import PartLayer
 from partdisc.validation import validate
 from partdisc.workdir import Workdir
 
 GROUPS = np.repeat([0, 1, 2, 3], [4, 3, 2, 5])
 CHANNELS = len(GROUPS)
+
+
+def planted_moments(rng, channels=CHANNELS, size=8):
+    """Moments of channels whose features have means of their own."""
+    mass = rng.uniform(1, 9, channels).astype(np.float32)
+    means = rng.normal(size=(channels, size)).astype(np.float32)
+    second = (means * mass[:, None]).T @ means + mass.sum() * np.eye(size, dtype=np.float32)
+    return Moments(mass, means * mass[:, None], second)
 
 
 def planted_evidence(rng, noise=0.0):
@@ -34,7 +43,7 @@ def planted_evidence(rng, noise=0.0):
     # Mirroring swaps the last two channels.
     peaks = rng.random((6, 1, CHANNELS + 1)).astype(np.float32).repeat(2, axis=1)
     peaks[:, :, -3:-1] = [[0.9, 0.1], [0.1, 0.9]]
-    return Evidence(blocks, blocks[::-1].copy(), beside, peaks)
+    return Evidence(blocks, blocks[::-1].copy(), beside, peaks, planted_moments(rng))
 
 
 def test_planted_groups_are_the_most_stable_partition(rng):
@@ -50,11 +59,12 @@ def test_planted_groups_are_the_most_stable_partition(rng):
 
 def test_what_the_mirror_moves_is_measured_in_sides_of_the_object(run):
     _, mirrored = stage.gather_evidence(run)
-    labels = (tuple(GROUPS.tolist()),)
-    scores, shifts = part_shifts(run, mirrored, labels)
+    (four,) = partition(planted_evidence(np.random.default_rng(0)), [4], seed=0)
+    read = [four.discriminant]
+    scores, shifts = part_shifts(run, mirrored, read)
     assert scores.shape == shifts.shape == (6, 4) and shifts.max() < 1e-5
     # Mirror images that lie a cell further move every point by a cell.
-    _, moved = part_shifts(run, mirrored._replace(extents=mirrored.extents + 1.0), labels)
+    _, moved = part_shifts(run, mirrored._replace(extents=mirrored.extents + 1.0), read)
     probs = np.asarray(run.detector.probabilities(run.features.features, run.features.grids))
     for one, row in zip(probs, moved, strict=False):
         inside = np.argwhere(one[:, :-1].sum(axis=1).reshape(4, 5) > 0.5)
@@ -67,7 +77,7 @@ def test_what_is_known_of_a_part_is_counted(rng):
     joint = np.array(
         [[4, 2, 1, 1, 9], [2, 4, 0, 0, 9], [1, 0, 6, 0, 9], [1, 0, 0, 6, 9], [9] * 5], np.float32
     )
-    evidence = Evidence(joint[None], 2 * joint[None], joint, joint)
+    evidence = Evidence(joint[None], 2 * joint[None], joint, joint, None)
     looked = Looked(
         scores=np.array([[0.1, 0.9], [0.8, 0.9], [0.1, 0.9], [0.8, 0.7]]),
         areas=np.array([[0.0, 0.5], [0.2, 0.5], [0.0, 0.5], [0.4, 0.1]]),
@@ -75,7 +85,12 @@ def test_what_is_known_of_a_part_is_counted(rng):
         mirror_scores=np.array([[0.9, 0.9], [0.1, 0.9], [0.8, 0.0]]),
         shifts=np.array([[0.1, 0.2], [0.9, 0.4], [0.2, 0.9]]),
     )
-    first, second = stage._describe(evidence, Partition(labels, 1.0, np.array([0.6, 0.9])), looked)
+    given = Discriminant(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([5.0, 6.0]))
+    cut = Partition(labels, 1.0, np.array([0.6, 0.9]), given)
+    (first, second), read = stage._describe(evidence, cut, looked)
+    # The discriminant has the parts in the same order.
+    np.testing.assert_array_equal(read.weights, [[2.0, 1.0], [4.0, 3.0]])
+    np.testing.assert_array_equal(read.bias, [6.0, 5.0])
     # Part 1 is the one that more images show.
     assert first.channels == (2, 3) and second.channels == (0, 1)
     assert (first.presence, second.presence) == (1.0, 0.5)
@@ -154,8 +169,8 @@ def test_the_stage_gives_parts_of_every_number_and_is_kept(run, tmp_path, monkey
         found = parts_stage(config_with("auto"), workdir, run)
         assert sorted(found.choices) == list(range(2, CHANNELS + 1))
         assert len(found.parts) >= 4
-        for count, parts in found.choices.items():
-            assert len(parts) == count
+        for count, (parts, discriminant) in found.choices.items():
+            assert len(parts) == count and discriminant.weights.shape == (8, count)
             assert all(part.equivariance < 1e-4 for part in parts if part.presence)
             assert sorted(k for part in parts for k in part.channels) == list(range(CHANNELS))
             presence = [part.presence for part in parts]
@@ -166,7 +181,13 @@ def test_the_stage_gives_parts_of_every_number_and_is_kept(run, tmp_path, monkey
         assert weights[:-2].max() < 1e-3 * weights[-2:].min()
         monkeypatch.setattr(stage, "gather_evidence", None)
         again = parts_stage(config_with("5"), workdir, run)
-        assert again.choices == found.choices and again.parts == found.choices[5]
+        for count, one in found.choices.items():
+            assert again.choices[count].parts == one.parts
+            for array, other in zip(
+                again.choices[count].discriminant, one.discriminant, strict=True
+            ):
+                np.testing.assert_array_equal(array, other)
+        assert again.parts == found.choices[5].parts
         for one, other in zip(again.facing, found.facing, strict=True):
             np.testing.assert_array_equal(one, other)
         # Other params are other parts.
@@ -190,7 +211,8 @@ def test_two_channels_are_two_parts(run, tmp_path):
     config = base_config()
     config.parts.count = 2
     evidence = planted_evidence(np.random.default_rng(0))
-    few = Evidence(*(array[..., -3:, -3:] for array in evidence))
+    few = Evidence(*(array[..., -3:, -3:] for array in evidence[:-1]), planted_moments(
+        np.random.default_rng(0), channels=2))  # fmt: skip
     with Workdir(tmp_path) as workdir, pytest.MonkeyPatch.context() as patch:
         _, mirrored = stage.gather_evidence(run)
         patch.setattr(stage, "gather_evidence", lambda run: (few, mirrored))
