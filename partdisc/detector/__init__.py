@@ -19,7 +19,7 @@ from partdisc.detector.prediction import (
     largest_piece,
     on_pixels,
 )
-from partdisc.detector.reading import AROUND
+from partdisc.detector.reading import AROUND, padded
 from partdisc.detector.sources import Source, find_sources
 from partdisc.detector.sources import load as load_picture
 
@@ -43,6 +43,7 @@ __all__ = [
     "load_picture",
     "make_parts",
     "on_pixels",
+    "padded",
     "part_rows",
     "rgb",
     "write_parts",

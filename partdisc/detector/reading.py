@@ -59,11 +59,12 @@ def sets_of(layer: Layer, params: Any, discriminants, features, grids, offset) -
 
 
 def padded(packed: np.ndarray, grid: np.ndarray, *, most: int) -> np.ndarray:
-    """Pad a map [P, C] of a grid to one of a few sizes, of which the largest has `most` cells.
+    """Pad maps [..., P, C] of a grid to one of a few sizes, of which the largest has `most` cells.
 
     A grid has always the same size, and each size a program of its own: so an image gets the
     same bits from the run's features and anew.
     """
     cells, step = int(grid.prod()), math.ceil(most / MAP_SIZES)
     size = step * math.ceil(cells / step)
-    return np.pad(packed[:cells], ((0, size - cells), (0, 0)))
+    around = [(0, 0)] * (packed.ndim - 2)
+    return np.pad(packed[..., :cells, :], (*around, (0, size - cells), (0, 0)))

@@ -9,18 +9,20 @@ import numpy as np
 
 from partdisc.backbones import unit_features
 from partdisc.data import images as pictures
+from partdisc.detector import padded
 from partdisc.discovery.features import DTYPE, batches
 from partdisc.discovery.run import Run
 from partdisc.discovery.supervision import forward, gather, supervise, with_pools
-from partdisc.method.cells import centred
 from partdisc.method.discriminant import Moments, moments
 from partdisc.method.part_layer import packed_probabilities
 from partdisc.method.parts import blur, joint, mirror
 from partdisc.method.warp import mean_map, warp_weights
 from partdisc.progress import Progress
 
-# Training images that are looked at, at most, in so many blocks; and how many at a time.
+# Training images whose pools are looked at, at most, in so many blocks; and how many at a time.
 SAMPLE, BLOCKS, BATCH = 240, 20, 4
+# Of these, mirrored: they are exact, so fewer will do.
+MIRRORED = 120
 # Mirror images that are kept, to see whether the parts lie where they should.
 KEPT = 60
 
@@ -61,10 +63,11 @@ def gather_evidence(run: Run) -> tuple[Evidence, Mirrored]:
     """Look at a sample of the training images, their aligned pools and their mirror images."""
     count = len(run.images.features)
     sample = np.random.default_rng(run.seed).permutation(count)[:SAMPLE].astype(np.int32)
-    with Progress("parts", total=2 * len(sample), unit="images") as progress:
-        pools, beside = _in_pools(run, sample, progress)
-        joints, peaks, found, mirrored = _in_mirror(run, sample, progress)
-    return Evidence(pools, joints, beside, peaks, found), mirrored
+    total = len(sample) + len(sample[:MIRRORED])
+    with Progress("parts", total=total, unit="images") as progress:
+        pools, beside, moments = _in_pools(run, sample, progress)
+        joints, peaks, mirrored = _in_mirror(run, sample[:MIRRORED], progress)
+    return Evidence(pools, joints, beside, peaks, moments), mirrored
 
 
 def _block(place: int, count: int) -> int:
@@ -72,14 +75,17 @@ def _block(place: int, count: int) -> int:
     return place * BLOCKS // count
 
 
-def _in_pools(run: Run, sample: np.ndarray, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _in_pools(
+    run: Run, sample: np.ndarray, progress: Progress
+) -> tuple[np.ndarray, np.ndarray, Moments]:
     channels = run.settings.layer.parts + 1
     pools = np.zeros((BLOCKS, channels, channels), np.float32)
     beside = np.zeros((channels, channels), np.float32)
+    total = Moments(0.0, 0.0, 0.0)
     members, key = jnp.asarray(run.pools.members), jax.random.key(run.seed)
     for start in range(0, len(sample), BATCH):
         targets = np.resize(sample[start : start + BATCH], BATCH)
-        joints, near = _pool_joints(
+        joints, near, own = _pool_joints(
             run.settings,
             run.detector.params,
             run.images,
@@ -87,35 +93,44 @@ def _in_pools(run: Run, sample: np.ndarray, progress: Progress) -> tuple[np.ndar
             jax.random.fold_in(key, start),
         )
         joints, near = np.asarray(joints), np.asarray(near)
-        for n in range(min(BATCH, len(sample) - start)):
+        count = min(BATCH, len(sample) - start)
+        more = (np.asarray(field)[:count].sum(axis=0, dtype=float) for field in own)
+        total = Moments(*(so_far + new for so_far, new in zip(total, more, strict=True)))
+        for n in range(count):
             pools[_block(start + n, len(sample))] += joints[n]
             beside += near[n]
             progress.advance(1)
-    return pools, beside
+    return pools, beside, total
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _pool_joints(settings, params, images, members, key):
-    """Return joints [B, K + 1, K + 1] of targets with their pools, and with cells beside."""
+    """Look at B targets and their pools.
+
+    Returns:
+      Joints [B, K + 1, K + 1] with the pools, and with cells beside, and the targets' moments.
+    """
     batch = gather(images, members)
     probs = forward(settings, params, batch)
     weights = supervise(key, settings, batch, probs).weights
 
-    def one(own, others, weights, valid, grid):
-        mean, coverage = mean_map(own, others, weights, False)
-        return joint(own, mean, valid & (coverage > 1e-3)), joint(own, blur(own, grid), valid)
+    def one(maps, features, weights, valid, grid):
+        own = maps[0]
+        mean, coverage = mean_map(own, maps[1:], weights, False)
+        near = joint(own, blur(own, grid), valid)
+        return joint(own, mean, valid & (coverage > 1e-3)), near, moments(features, own)
 
-    return jax.vmap(one)(probs[:, 0], probs[:, 1:], weights, batch.valid[:, 0], batch.grids[:, 0])
+    own = batch.features[:, 0]
+    return jax.vmap(one)(probs, own, weights, batch.valid[:, 0], batch.grids[:, 0])
 
 
 def _in_mirror(
     run: Run, sample: np.ndarray, progress: Progress
-) -> tuple[np.ndarray, np.ndarray, Moments, Mirrored]:
+) -> tuple[np.ndarray, np.ndarray, Mirrored]:
     detector, inputs = run.detector, run.inputs
     channels = detector.layer.parts + 1
     joints = np.zeros((BLOCKS, channels, channels), np.float32)
     peaks = np.zeros((len(sample), 2, channels), np.float32)
-    total = Moments(0.0, 0.0, 0.0)
     train = inputs.dataset.splits["train"][sample]
     sizes = np.asarray(inputs.geometry.working)[train]
     cells = run.features.features.shape[1]
@@ -144,12 +159,13 @@ def _in_mirror(
         )
         own, grids = run.features.take_fine(index)
         extent = (pixels.shape[2] - 1 - 2 * detector.backbone.origin) / detector.stride
-        own = np.pad(own, ((0, fill), (0, 0), (0, 0)))[:, : flipped.shape[1]]
+        own = np.pad(own, ((0, fill), (0, 0), (0, 0)))
         flipped = np.asarray(flipped, DTYPE)
-        found, largest, own_moments = _mirror_joints(
+        pairs = tuple(padded(one, grids[0], most=cells) for one in (own, flipped))
+        found, largest = _mirror_joints(
             detector.layer,
             detector.params,
-            (own, flipped),
+            pairs,
             grids[0],
             detector.offset,
             np.float32(extent),
@@ -158,15 +174,10 @@ def _in_mirror(
             joints[_block(place, len(sample))] += one
             progress.advance(1)
         peaks[group] = np.asarray(largest)[: len(group)]
-        total = jax.tree.map(
-            lambda so_far, more: so_far + np.asarray(more[: len(group)]).sum(axis=0, dtype=float),  # noqa: B023
-            total,
-            own_moments,
-        )
         early = np.flatnonzero(group < KEPT)
         kept.features[group[early], : flipped.shape[1]] = flipped[early]
         kept.extents[group[early]] = extent
-    return joints, peaks, total, kept
+    return joints, peaks, kept
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -174,7 +185,7 @@ def _mirror_joints(layer, params, pairs, grid, offset, extent):
     """Look at images of one size and their mirror images.
 
     Returns:
-      Joints [B, K + 1, K + 1] of the two, peaks [B, 2, K + 1] of both, moments of the images.
+      Joints [B, K + 1, K + 1] of the two, and peaks [B, 2, K + 1] of both.
     """
     weights = warp_weights(mirror(extent), grid, grid, pairs[0].shape[1])
 
@@ -182,7 +193,6 @@ def _mirror_joints(layer, params, pairs, grid, offset, extent):
         maps, flipped = (packed_probabilities(layer, params, one, grid, offset) for one in pair)
         mean, coverage = mean_map(maps, flipped[None], weights[:, None], False)
         peaks = jnp.stack([jnp.max(maps, axis=0), jnp.max(flipped, axis=0)])
-        own = moments(centred(pair[0], offset), maps)
-        return joint(maps, mean, coverage > 0.5), peaks, own
+        return joint(maps, mean, coverage > 0.5), peaks
 
     return jax.lax.map(one, pairs)

@@ -27,7 +27,7 @@ MIRROR = 2.0
 STABLE, HALVINGS = 0.7, 3
 COUNTS = range(2, MOST + 1)
 # Images on which the parts are looked at, at most, and how many at a time.
-SAMPLE, CHUNK = 400, 16
+SAMPLE, CHUNK = 240, 16
 
 
 class Partition(NamedTuple):
@@ -116,7 +116,9 @@ def partition(evidence: Evidence, counts: list[int], seed: int) -> list[Partitio
             for a, b in zip(others[::2], others[1::2], strict=True)
         ]
         kept = np.mean([_kept(labels, other, mass, count) for other in others], axis=0)
-        discriminant = fit(evidence.moments, jax.nn.one_hot(labels, count))
+        # Of MOST columns for all of them, which is compiled once.
+        fitted = fit(evidence.moments, jax.nn.one_hot(labels, MOST))
+        discriminant = Discriminant(*(np.asarray(field)[..., :count] for field in fitted))
         found.append(Partition(labels, float(np.mean(alike)), kept, discriminant))
     return found
 
