@@ -106,11 +106,7 @@ def api_page() -> str:
         _function("partdisc.load", partdisc.load),
         "## Use a detector\n",
         _class(detector, ("parts",)),
-        *(
-            _function(f"Detector.{name}", getattr(detector, name))
-            for name in _METHODS
-            if hasattr(detector, name)
-        ),
+        *(_function(f"Detector.{name}", getattr(detector, name)) for name in _METHODS),
         "## What it says of an image\n",
         *map(_class, (prediction.Prediction, prediction.FoundObject, prediction.FoundPart)),
         *map(_class, (prediction.Detection, Part)),

@@ -21,8 +21,6 @@ from partdisc.progress import Progress
 
 # Training images whose pools are looked at, at most, in so many blocks; and how many at a time.
 SAMPLE, BLOCKS, BATCH = 240, 20, 4
-# Of these, mirrored: they are exact, so fewer will do.
-MIRRORED = 120
 # Mirror images that are kept, to see whether the parts lie where they should.
 KEPT = 60
 
@@ -63,10 +61,9 @@ def gather_evidence(run: Run) -> tuple[Evidence, Mirrored]:
     """Look at a sample of the training images, their aligned pools and their mirror images."""
     count = len(run.images.features)
     sample = np.random.default_rng(run.seed).permutation(count)[:SAMPLE].astype(np.int32)
-    total = len(sample) + len(sample[:MIRRORED])
-    with Progress("parts", total=total, unit="images") as progress:
+    with Progress("parts", total=2 * len(sample), unit="images") as progress:
         pools, beside, moments = _in_pools(run, sample, progress)
-        joints, peaks, mirrored = _in_mirror(run, sample[:MIRRORED], progress)
+        joints, peaks, mirrored = _in_mirror(run, sample, progress)
     return Evidence(pools, joints, beside, peaks, moments), mirrored
 
 
