@@ -41,7 +41,9 @@ def test_a_run_leaves_what_it_promises(whole):
         y, x = detection["point"]
         assert y0 < y < y1 and x0 < x < x1 and 0 < detection["score"] <= 1
         assert results["channels"][detection["part"]] == detection["channel"]
-    assert len(list((workdir / "report").glob("*.png"))) == 8
+    # Eight drawings, the typical photos with their parts, and the page of all.
+    assert len(list((workdir / "report").glob("*.png"))) == 9
+    assert (workdir / "report" / "index.html").exists()
     assert json.loads((workdir / "config.json").read_text())["train.steps"] == 12
     assert "trained" in printed and "run/report" in printed
 
