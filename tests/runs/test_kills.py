@@ -101,7 +101,7 @@ def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(survives, 
         "channels_in_use",
         "seconds",
     }
-    assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 8
+    assert len(list((tmp_path / "whole" / "report").glob("*.png"))) == 9
     workdir = tmp_path / "killed"
     survives(tmp_path / "whole", templates, workdir, lambda: steps_done(workdir) >= 6)
 
