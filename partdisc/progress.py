@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 _Item = TypeVar("_Item")
 
@@ -136,6 +136,20 @@ def duration(seconds: float) -> str:
 def say(text: str) -> None:
     """Print a line to stdout, at once."""
     print(text, flush=True)
+
+
+class Table(NamedTuple):
+    """What `table` prints, for others to show too.
+
+    Attributes:
+      title: what the figures are.
+      columns: their headings, over the name of each row first.
+      rows: the cells.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:

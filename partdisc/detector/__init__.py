@@ -9,6 +9,7 @@ partdisc find its parts with.
 from partdisc.detector.detector import Detector
 from partdisc.detector.files import keep, load
 from partdisc.detector.parts import MOST, Part, PartSet, make_parts, part_rows, rgb, write_parts
+from partdisc.detector.pixels import indexed
 from partdisc.detector.prediction import (
     FoundObject,
     FoundPart,
@@ -37,6 +38,7 @@ __all__ = [
     "Source",
     "find_object",
     "find_sources",
+    "indexed",
     "keep",
     "largest_piece",
     "load",

@@ -5,6 +5,7 @@ from PIL import Image
 from scipy import ndimage
 
 from partdisc.data import images
+from partdisc.detector.parts import Part, rgb
 
 # A cell is the object's where the background has less than the other half.
 OBJECT = 0.5
@@ -42,3 +43,10 @@ def bounds(mask: np.ndarray, geometry: images.Geometry) -> tuple[float, float, f
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     corners = np.array([[rows[0], columns[0]], [rows[-1] + 1, columns[-1] + 1]]) - 0.5
     return tuple(images.to_original(corners, geometry).ravel().tolist())
+
+
+def indexed(labels: np.ndarray, parts: tuple[Part, ...]) -> Image.Image:
+    """Return labels [h, w] as a picture whose values are the parts' ids, in their colours."""
+    image = Image.fromarray(labels, "P")
+    image.putpalette([0, 0, 0, *(value for part in parts for value in rgb(part.colour))])
+    return image

@@ -66,7 +66,6 @@ def predictions(
       errors.DataError: names the image that cannot be used.
     """
     waiting: dict[tuple[int, int], list[Prepared]] = {}
-    place = -1
     with concurrent.futures.ThreadPoolExecutor(LOOKERS) as lookers:
         looking = _Looking(way, lookers)
         for one in _read_ahead(way, sources):

@@ -1,4 +1,4 @@
-"""Parts drawn on an image, and the part of each pixel as an indexed picture."""
+"""Parts drawn on an image."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -7,13 +7,6 @@ from partdisc.detector import Part, Prediction, Source, load_picture, rgb
 
 # Share of a part's colour over the image, and the longest side of an overlay, pixels.
 OPACITY, LONGEST = 0.5, 1600
-
-
-def indexed_mask(parts: tuple[Part, ...], prediction: Prediction) -> Image.Image:
-    """Return the part of each pixel: a picture whose values are the parts' ids, 0 elsewhere."""
-    image = Image.fromarray(prediction.mask, "P")
-    image.putpalette([0, 0, 0, *(value for part in parts for value in rgb(part.colour))])
-    return image
 
 
 def draw_overlay(parts: tuple[Part, ...], source: Source, prediction: Prediction) -> Image.Image:

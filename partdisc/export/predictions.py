@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from partdisc.data.bad_images import BadImage
-from partdisc.detector import Detector, Part, Prediction, Source, load_picture
+from partdisc.detector import Detector, Part, Prediction, Source, indexed, load_picture
 from partdisc.errors import WorkdirError
 from partdisc.export import coco
-from partdisc.export.overlays import draw_overlay, indexed_mask
+from partdisc.export.overlays import draw_overlay
 from partdisc.page import Album, Page, write_page
 from partdisc.workdir import atomic, digest, read_json, write_json
 
@@ -80,7 +80,7 @@ def write_predictions(
             if prediction is not None:
                 _draw(folder, detector, source, prediction, extras)
                 if extras.report:
-                    _show(album, place, source, prediction)
+                    album.add(place, _reader_of(source), prediction)
             file.write(json.dumps(row) + "\n")
             file.flush()
             advance(1)
@@ -98,9 +98,8 @@ def write_predictions(
     return Count(len(sources), bad)
 
 
-def _show(album: Album, place: int, source: Source, prediction: Prediction) -> None:
-    prediction = dataclasses.replace(prediction, image=source.name)
-    album.add(place, functools.partial(load_picture, source.picture), prediction)
+def _reader_of(source: Source) -> Callable[[], np.ndarray]:
+    return functools.partial(load_picture, source.picture)
 
 
 def _write_report(
@@ -116,7 +115,8 @@ def _write_report(
     again = [sources[n]._replace(name=place) for place, n in missing.items()]
     for prediction in detector.predict(again, lambda one: None):
         place = missing[prediction.image]
-        _show(album, place, sources[place], prediction)
+        prediction = dataclasses.replace(prediction, image=sources[place].name)
+        album.add(place, _reader_of(sources[place]), prediction)
     facts = [
         f"{len(detector.parts)} parts, looked for by a detector on {detector.backbone.name} "
         f"{detector.backbone.layer}. {len(album.photos)} of {len(sources)} photos are shown."
@@ -161,7 +161,9 @@ def _rows(
     prediction = next(found, None)
     for place, source in enumerate(sources):
         if prediction is not None and prediction.image == str(place):
-            yield source, row_of(prediction) | {"image": source.name}, prediction
+            # By its own name from here on: several may have one, so places told them apart.
+            prediction = dataclasses.replace(prediction, image=source.name)
+            yield source, row_of(prediction), prediction
             prediction = next(found, None)
         else:
             yield source, {"image": source.name, "problem": bad[str(place)].reason}, None
@@ -224,7 +226,7 @@ def _draw(
     if extras.overlays:
         _save(draw_overlay(detector.parts, source, prediction), folder / "overlays" / name)
     if extras.masks:
-        _save(indexed_mask(detector.parts, prediction), folder / "masks" / name)
+        _save(indexed(prediction.mask, detector.parts), folder / "masks" / name)
 
 
 def _save(image: Image.Image, path: pathlib.Path) -> None:

@@ -5,7 +5,7 @@ from `page.html`, `style.css` and `script.js`; `montage` is its opening as a pic
 """
 
 from partdisc.page.album import MOST_PHOTOS, Album, Photo
-from partdisc.page.html import Drawn, Page, Table, choose, write_page
+from partdisc.page.html import Drawn, Page, choose, write_page
 from partdisc.page.montage import write_montage
 
 __all__ = [

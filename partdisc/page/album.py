@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from partdisc.detector import FoundObject, FoundPart, Part, Prediction, rgb
+from partdisc.detector import FoundObject, FoundPart, Part, Prediction, indexed
 
 # Photos on a page at most, and the longest side of each by how many there are: a page of any
 # number stays below 30 MB.
@@ -72,7 +72,7 @@ class Album:
     def __init__(self, parts: tuple[Part, ...], images: int, most: int = MOST_PHOTOS):
         count = min(images, most)
         self.parts, self.images = parts, images
-        self.wanted = set(np.linspace(0, images - 1, count).round().astype(int).tolist())
+        self.wanted = set(evenly(images, most))
         self._side = next((side for limit, side in _SIDES if count <= limit), _SIDES[-1][1])
         self._photos: dict[int, Photo] = {}
 
@@ -115,10 +115,8 @@ class Album:
 
 def _overlay(parts: tuple[Part, ...], mask: np.ndarray, size: tuple[int, int]) -> str:
     """Draw labels in the parts' colours, nothing where there is none."""
-    labels = Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST)
-    image = Image.fromarray(np.asarray(labels), "P")
-    image.putpalette([0, 0, 0, *(value for part in parts for value in rgb(part.colour))])
-    return data_uri(image, "png", transparency=0, optimize=True)
+    small = indexed(mask, parts).resize(size[::-1], Image.Resampling.NEAREST)
+    return data_uri(small, "png", transparency=0, optimize=True)
 
 
 def _places(prediction: Prediction) -> np.ndarray | None:
@@ -132,6 +130,11 @@ def _places(prediction: Prediction) -> np.ndarray | None:
     rows = np.clip(np.floor(rows + 0.5), 0, height - 1).astype(int)
     columns = np.clip(np.floor(columns + 0.5), 0, width - 1).astype(int)
     return prediction.mask[np.ix_(rows, columns)]
+
+
+def evenly(size: int, most: int) -> list[int]:
+    """Return at most so many of the places 0 ... size - 1, spread evenly, both ends among them."""
+    return np.linspace(0, size - 1, min(size, most)).round().astype(int).tolist()
 
 
 def data_uri(image: Image.Image, form: str, **options) -> str:

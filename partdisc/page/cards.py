@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from partdisc.detector import Part, rgb
-from partdisc.page.album import PLACES, Photo, data_uri
+from partdisc.page.album import PLACES, Photo, data_uri, evenly
 
 # Patches of a part, their side on the page in pixels, and in the photo as a share of the object.
 PATCHES, SIDE, OF_OBJECT = 8, 128, 0.45
@@ -74,8 +74,7 @@ def _spread(photos: list[Photo], seen: list[int], column: int) -> list[int]:
     """
     ranked = sorted(seen, key=lambda n: -photos[n].parts[column].score)
     better = ranked[: max(PATCHES, (len(ranked) + 1) // 2)]
-    places = np.linspace(0, len(better) - 1, min(PATCHES, len(better))).round().astype(int)
-    return [better[place] for place in places]
+    return [better[place] for place in evenly(len(better), PATCHES)]
 
 
 def _patch(photo: Photo, pixels: np.ndarray, column: int) -> str:

@@ -6,12 +6,12 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 import jinja2
-import numpy as np
 from PIL import Image
 
 from partdisc.detector import Part, part_rows
-from partdisc.page.album import Photo, data_uri
+from partdisc.page.album import Photo, data_uri, evenly
 from partdisc.page.cards import make_cards
+from partdisc.progress import Table
 from partdisc.workdir import atomic
 
 # Photos that the page opens with, and the least certain ones below them.
@@ -30,20 +30,6 @@ class Drawn(NamedTuple):
 
     path: pathlib.Path
     caption: str
-
-
-class Table(NamedTuple):
-    """Figures.
-
-    Attributes:
-      title: what they are.
-      columns: their headings; the first is that of the rows' names.
-      rows: texts.
-    """
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
 
 
 class Page(NamedTuple):
@@ -93,8 +79,8 @@ def choose(photos: list[Photo]) -> tuple[list[int], list[int]]:
     ranked = sorted(found, key=lambda n: photos[n].certainty)
     # From the better three quarters, evenly: typical, not the best.
     better = sorted(ranked[len(ranked) // 4 :])
-    spread = np.linspace(0, len(better) - 1, min(TYPICAL, len(better))).round().astype(int)
-    return [better[place] for place in spread], ranked[: min(UNCERTAIN, len(ranked) // 4)]
+    typical = [better[place] for place in evenly(len(better), TYPICAL)]
+    return typical, ranked[: min(UNCERTAIN, len(ranked) // 4)]
 
 
 def _text(name: str) -> str:

@@ -2,7 +2,6 @@
 
 import pathlib
 
-import numpy as np
 from PIL import Image
 
 from partdisc.page.album import Photo, opened
@@ -49,6 +48,5 @@ def _coloured(photo: Photo, size: tuple[int, int]) -> Image.Image:
     """Draw the parts of a photo over it, at a width and height."""
     below = opened(photo.picture).convert("RGB").resize(size, Image.Resampling.LANCZOS)
     above = opened(photo.overlay).convert("RGBA").resize(size, Image.Resampling.NEAREST)
-    share = OPACITY * (np.asarray(above, np.float32)[..., 3:] / 255)
-    mixed = (1 - share) * np.asarray(below, np.float32) + share * np.asarray(above)[..., :3]
-    return Image.fromarray(mixed.round().astype(np.uint8))
+    share = above.getchannel("A").point(lambda alpha: round(OPACITY * alpha))
+    return Image.composite(above.convert("RGB"), below, share)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc.discovery.run import Run
-from partdisc.page import Album, Drawn, Page, Table, choose, write_montage, write_page
+from partdisc.page import Album, Drawn, Page, choose, write_montage, write_page
 from partdisc.progress import Progress
 from partdisc.scoring.results_table import result_tables
 
@@ -54,11 +54,9 @@ def write_run_page(path: pathlib.Path, run: Run, told: Told) -> None:
         f"{len(detector.parts)} parts, found in {train} photos without any label "
         f"({network}{weights}). {shown}."
     ]
-    tables = [
-        Table(*one)
-        for one in result_tables(told.results, ("clustering", "trained"))
-        if told.results["baselines"]
-    ]
+    # Without labels there is nothing to compare with.
+    labelled = told.results["baselines"]
+    tables = result_tables(told.results, ("clustering", "trained")) if labelled else []
     page = Page(told.title, facts, detector.parts, album.photos, [], told.drawings, tables)
     write_page(path, page)
     typical, _ = choose(album.photos)

@@ -1,11 +1,11 @@
 """The figures of results.json as tables."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from partdisc.progress import say, table
+from partdisc.progress import Table, say, table
 
 # Heading of a column of the main table, and where its figure lies.
 _COLUMNS = {
@@ -32,20 +32,6 @@ ALIGNMENT_COLUMNS = ("before", "after", "oracle", "improved", "identity", "inlie
 def described(name: str) -> str:
     """Return the name of a protocol or of a split, with what a reader must know of it."""
     return _WARNINGS.get(name, name)
-
-
-class Table(NamedTuple):
-    """Figures.
-
-    Attributes:
-      title: what they are.
-      columns: their headings, over the name of each row first.
-      rows: the cells.
-    """
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]]
 
 
 def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:

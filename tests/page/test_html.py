@@ -12,7 +12,8 @@ from pages import PARTS, SIZES, pixels, planted, planted_album, planted_page
 from PIL import Image
 
 from partdisc.detector import FoundPart, part_rows
-from partdisc.page import Album, Drawn, Page, Table, write_page
+from partdisc.page import Album, Drawn, Page, write_page
+from partdisc.progress import Table
 
 
 class Reader(html.parser.HTMLParser):
