@@ -30,6 +30,18 @@ def described(*groups):
     ]  # fmt: skip
 
 
+def small_choices(centres, features) -> dict[int, PartSet]:
+    """Return 2 and 3 parts of the 6 channels, equally frequent in these features [P, C]."""
+    units = np.asarray(normalise(centres))
+    choices = {}
+    for channels in ([[0, 1, 2], [3, 4, 5]], [[0, 3], [1, 4], [2, 5]]):
+        # A part is where the mean of its channels is.
+        weights = np.stack([60 * units[one].mean(axis=0) for one in channels], axis=1)
+        read = Discriminant(weights, -np.mean(features @ weights, axis=0))
+        choices[len(channels)] = PartSet(make_parts(described(*channels)), read)
+    return choices
+
+
 def small_detector(seed: int = 0) -> Detector:
     """Return a detector of random weights with 2 or 3 parts, two of whose channels are listed."""
     rng = np.random.default_rng(seed)
@@ -48,17 +60,10 @@ def small_detector(seed: int = 0) -> Detector:
         SETTINGS,
         2,
     )
-    groups = {2: ([0, 1, 2], [3, 4, 5]), 3: ([0, 3], [1, 4], [2, 5])}
     noise = rng.integers(0, 256, (1, 48, 48, 3), dtype=np.uint8)
     features = unit_features(network, detector.weights, noise, half_stride=True)
     features = np.asarray(centred(features[0], detector.offset))
-    units = np.asarray(normalise(params["centres"]))
-    choices = {}
-    for count, channels in groups.items():
-        # A part is where the mean of its channels is; on noise, all are equally frequent.
-        weights = np.stack([60 * units[one].mean(axis=0) for one in channels], axis=1)
-        read = Discriminant(weights, -np.mean(features @ weights, axis=0))
-        choices[count] = PartSet(make_parts(described(*channels)), read)
+    choices = small_choices(params["centres"], features)
     facing = Facing(rng.normal(size=CHANNELS).astype(np.float32), np.float32(0.1))
     best = np.full(CHANNELS, 0.5, np.float32)
     whole = detector.with_choices(choices, best, facing).with_parts(3)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from detectors import small_detector
+from detectors import small_choices, small_detector
 from detectors_planted import BLUE, RED, photo, planted_detector
 from jax import export
 from program import ROOT
@@ -121,15 +121,17 @@ def test_real_weights(tmp_path, rng, real_weights):
     with np.load(real_weights / "golden_backbones.npz") as golden:
         photo = golden["image"]
     pixels = np.stack([photo[:96, :128], photo[64:160, 96:]])
-    features = unit_features(network, weights, pixels, half_stride=True).reshape(-1, 512)
+    features = np.asarray(unit_features(network, weights, pixels, half_stride=True))
+    features = features.reshape(-1, 512)
     params = {
-        "centres": features[rng.choice(len(features), 6, replace=False)],
-        "background": jnp.mean(features, axis=0),
+        "centres": jnp.asarray(features[rng.choice(len(features), 6, replace=False)]),
+        "background": jnp.asarray(np.mean(features, axis=0)),
     }
     detector = dataclasses.replace(
         small_detector(),
         backbone=network, weights=weights, framing=images.Framing(96, 2.0),
         layer=PartLayer(6, 30.0, "mean"), params=params, offset=np.zeros(512, np.float32),
+        choices=(choices := small_choices(params["centres"], features)), chosen=choices[3],
     )  # fmt: skip
     detector.export(tmp_path)
     call, about = load(tmp_path)
