@@ -50,7 +50,7 @@ SAMPLE, CELLS = 200, 100
 
 
 class Channels(NamedTuple):
-    """Parts that are sums of channels: [K + 1, k + 1], as of `cutting.membership`."""
+    """Parts that are sums of channels: [K + 1, k + 1], the background last in both."""
 
     member: np.ndarray
 
@@ -119,7 +119,7 @@ def maps_of(parts: Parts, features: np.ndarray, grids: np.ndarray) -> np.ndarray
 
 def of_channels(labels: np.ndarray, parts: int) -> Channels:
     """Make parts of channels by the part of each, int [K]."""
-    return Channels(np.asarray(cutting.membership(jnp.asarray(labels), parts=parts)))
+    return Channels(np.eye(parts + 1, dtype=np.float32)[np.append(labels, parts)])
 
 
 def joined(evidence: Evidence, weights: tuple[float, ...], seed: int) -> Recipe:

@@ -6,6 +6,7 @@
 partdisc find its parts with.
 """
 
+from partdisc.detector.archive import discriminant_arrays, part_sets
 from partdisc.detector.detector import Detector
 from partdisc.detector.files import keep, load
 from partdisc.detector.parts import MOST, Part, PartSet, make_parts, part_rows, rgb, write_parts
@@ -36,6 +37,7 @@ __all__ = [
     "Predictions",
     "Reader",
     "Source",
+    "discriminant_arrays",
     "find_object",
     "find_sources",
     "indexed",
@@ -47,6 +49,7 @@ __all__ = [
     "on_pixels",
     "padded",
     "part_rows",
+    "part_sets",
     "rgb",
     "write_parts",
 ]

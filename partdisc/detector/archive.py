@@ -3,6 +3,7 @@
 import json
 import pathlib
 import zipfile
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -51,11 +52,33 @@ def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
         arrays["best"] = fields["best"]
     if fields["facing"] is not None:
         arrays |= {f"facing/{name}": value for name, value in fields["facing"]._asdict().items()}
-    for count, one in fields["choices"].items():
-        for name, value in one.discriminant._asdict().items():
-            arrays[f"discriminant/{count}/{name}"] = np.asarray(value)
+    arrays |= discriminant_arrays(fields["choices"].values())
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, about=json.dumps(about), offset=fields["offset"], **arrays)
+
+
+def discriminant_arrays(choices: Iterable[PartSet]) -> dict[str, np.ndarray]:
+    """Return what a file keeps of the discriminants, for `part_sets`; no two of one length."""
+    return {
+        f"discriminant/{len(one.parts)}/{name}": np.asarray(value)
+        for one in choices
+        for name, value in one.discriminant._asdict().items()
+    }
+
+
+def part_sets(
+    described: list[list[dict[str, Any]]], arrays: Mapping[str, np.ndarray]
+) -> dict[int, PartSet]:
+    """Return the parts for each number of them: what is known of each, and the discriminants."""
+    return {
+        len(parts): PartSet(
+            make_parts(parts),
+            Discriminant(
+                *(arrays[f"discriminant/{len(parts)}/{name}"] for name in Discriminant._fields)
+            ),
+        )
+        for parts in described
+    }
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
@@ -68,15 +91,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
     about, arrays = _read(path)
     network = backbone(*about["backbone"])
     kind, options = about["layer"]
-    choices = {
-        len(parts): PartSet(
-            make_parts(parts),
-            Discriminant(
-                *(arrays[f"discriminant/{len(parts)}/{name}"] for name in Discriminant._fields)
-            ),
-        )
-        for parts in about["choices"]
-    }
+    choices = part_sets(about["choices"], arrays)
     return {
         "backbone": network,
         "weights": _weights(network, about["weights"]),

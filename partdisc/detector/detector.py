@@ -222,20 +222,20 @@ class Detector:
         return reading.probabilities(self.layer, self.params, features, grids, self.offset)
 
     def part_probabilities(
-        self, features: np.ndarray, grids: np.ndarray, counts: list[int]
+        self, features: np.ndarray, probs: jax.Array, counts: list[int]
     ) -> jax.Array:
         """Return p(part | cell) of maps for several numbers of parts, T parts in all.
 
         Args:
           features: float16 [n, P, C], unit features.
-          grids: int [n, 2], rows and columns.
+          probs: [n, P, K + 1], from `probabilities`.
           counts: numbers of parts, of `choices`.
 
         Returns:
           [n, P, T + 1]: the parts of each number side by side, and the background last.
         """
         found = [self.choices[count].discriminant for count in counts]
-        return reading.sets_of(self.layer, self.params, found, features, grids, self.offset)
+        return reading.sets_of(found, features, probs, self.offset)
 
     def detect(
         self, features: np.ndarray, grids: np.ndarray, geometry: images.Geometry

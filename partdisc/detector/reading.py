@@ -40,22 +40,19 @@ def parts_of(discriminant: Discriminant, packed, probs, grid, offset):
     return maps, *locate(maps, grid, width=AROUND)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def sets_of(layer: Layer, params: Any, discriminants, features, grids, offset) -> jax.Array:
+@jax.jit
+def sets_of(discriminants: list[Discriminant], features, probs, offset) -> jax.Array:
     """Return p(part | cell) of several maps by several discriminants, [n, P, T + 1].
 
-    T parts in all, side by side, and the background last.
+    T parts in all, side by side, and the background last; `probs` is p(channel | cell).
     """
 
-    def one(packed, grid):
-        probs, own = (
-            packed_probabilities(layer, params, packed, grid, offset),
-            centred(packed, offset),
-        )
+    def one(packed, probs):
+        own = centred(packed, offset)
         maps = [part_maps(each, own, probs)[:, :-1] for each in discriminants]
         return jnp.concatenate([*maps, probs[:, -1:]], axis=1)
 
-    return jax.lax.map(lambda image: one(*image), (features, grids))
+    return jax.lax.map(lambda image: one(*image), (features, probs))
 
 
 def padded(packed: np.ndarray, grid: np.ndarray, *, most: int) -> np.ndarray:

@@ -8,7 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.detector import MOST, Detector, PartSet, largest_piece, make_parts
+from partdisc.detector import (
+    MOST,
+    Detector,
+    PartSet,
+    discriminant_arrays,
+    largest_piece,
+    make_parts,
+    part_sets,
+)
 from partdisc.discovery.part_equivariance import part_shifts
 from partdisc.discovery.part_evidence import Evidence, Mirrored, gather_evidence
 from partdisc.discovery.run import Run
@@ -20,6 +28,8 @@ from partdisc.method.part_layer import packed_probabilities
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest
 
+# Raised whenever parts.npz means something else.
+FORMAT = 3
 # The mirrored image counts twice: its places are known exactly, those of the pool are found.
 MIRROR = 2.0
 # `auto` takes the most parts whose partition by half of the images is that by the other half
@@ -52,9 +62,7 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
     counts = [count for count in COUNTS if count <= detector.layer.parts]
     wanted = 0 if config.parts.wanted == "auto" else int(config.parts.wanted)
     params = {name: np.asarray(value) for name, value in detector.params.items()}
-    key = digest(
-        run.start.key, run.pools.key, params, config.seed, MIRROR, STABLE, Evidence._fields
-    )
+    key = digest(FORMAT, run.start.key, run.pools.key, params, config.seed, MIRROR, STABLE)
     saved = workdir.load("parts.npz", key)
     if saved is None:
         evidence, mirrored = gather_evidence(run)
@@ -70,15 +78,9 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
             "facing_weights": np.asarray(facing.weights),
             "facing_bias": np.asarray(facing.bias),
         }
-        for one in choices:
-            saved[f"weights_{len(one.parts)}"] = np.asarray(one.discriminant.weights)
-            saved[f"bias_{len(one.parts)}"] = np.asarray(one.discriminant.bias)
+        saved |= discriminant_arrays(choices)
         workdir.save("parts.npz", key, **saved)
-    made = {}
-    for described in json.loads(str(saved["choices"])):
-        k = len(described)
-        discriminant = Discriminant(saved[f"weights_{k}"], saved[f"bias_{k}"])
-        made[k] = PartSet(make_parts(described), discriminant)
+    made = part_sets(json.loads(str(saved["choices"])), saved)
     count = wanted or int(saved["auto"])
     say(f"parts: {count}" + ("" if wanted else ", the most that are stable"))
     facing = Facing(saved["facing_weights"], saved["facing_bias"])

@@ -150,16 +150,6 @@ def partition_agreement(
     return jnp.where(room > 1e-9, (both - expected) / jnp.where(room > 1e-9, room, 1.0), 1.0)
 
 
-def membership(labels: jax.Array, *, parts: int) -> jax.Array:
-    """Return what makes parts of channels: [K + 1, parts + 1], the background last in both.
-
-    Args:
-      labels: int [K], the part of each channel.
-      parts: their number.
-    """
-    return jax.nn.one_hot(jnp.append(labels, parts), parts + 1)
-
-
 def blur(maps: jax.Array, grid: jax.Array, *, spacing: int = 1) -> jax.Array:
     """Blur packed maps [P, k] by a Gaussian, within the map.
 

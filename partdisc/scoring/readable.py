@@ -1,6 +1,5 @@
 """Parts that a person reads, and the object they make, against keypoints and boxes."""
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from partdisc import evaluation
 from partdisc.detector import Detector, Reader, find_object, on_pixels
 from partdisc.discovery.run import Run
-from partdisc.scoring.keypoints import Maps, keypoint_probs
+from partdisc.scoring.keypoints import keypoint_probs
 
 # Numbers of parts that the field reports, besides the one that was chosen.
 COUNTS = (4, 8, 16)
@@ -26,9 +25,13 @@ def measure_parts(run: Run, detector: Detector) -> dict[str, Any]:
     dataset = run.inputs.dataset
     index = dataset.splits["test"]
     counts = [k for k in sorted({*COUNTS, len(detector.parts)}) if k in detector.choices]
-    maps = functools.partial(detector.part_probabilities, counts=counts)
+
+    def maps(features: np.ndarray, grids: np.ndarray) -> np.ndarray:
+        probs = detector.probabilities(features, grids)
+        return np.asarray(detector.part_probabilities(features, probs, counts))
+
     seen = keypoint_probs(run, detector, maps)
-    scores, facing, boxes = _scores_and_boxes(run, detector, maps)
+    scores, facing, boxes = _scores_and_boxes(run, detector, counts)
     there = np.isfinite(dataset.instances[index]).all(axis=-1).any(axis=-1)
     figures: dict[str, Any] = {}
     for k, end in zip(counts, np.cumsum(counts), strict=True):
@@ -59,12 +62,12 @@ def presence_auc(scores: np.ndarray, there: np.ndarray) -> float:
 
 
 def _scores_and_boxes(
-    run: Run, detector: Detector, maps: Maps
+    run: Run, detector: Detector, counts: list[int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Look at the n test images.
 
     Returns:
-      The scores [n, T] of the parts of all maps, which way the objects face [n], and their boxes
+      The scores [n, T] of the parts of each number, which way the objects face [n], and their boxes
       [n, 4].
     """
     index = run.inputs.dataset.splits["test"]
@@ -73,9 +76,10 @@ def _scores_and_boxes(
     for n, image in enumerate(index):
         taken, grids = run.features.take_fine(index[n : n + 1])
         cells = grids[0].prod()
-        found = np.asarray(maps(taken, grids))[0, :cells]
+        probs = detector.probabilities(taken, grids)
+        found = np.asarray(detector.part_probabilities(taken, probs, counts))[0, :cells]
         scores.append(found[:, :-1].max(axis=0))
-        facing[n] = detector.facing_in(np.asarray(detector.probabilities(taken, grids))[0, :cells])
+        facing[n] = detector.facing_in(np.asarray(probs)[0, :cells])
         geometry = run.inputs.geometry.take(int(image))
         background = on_pixels(found[:, -1:].reshape(*grids[0], 1), geometry, reader)
         whole = find_object(1.0 - background[0], geometry)

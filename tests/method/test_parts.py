@@ -16,14 +16,13 @@ from partdisc.method.parts import (
     embed,
     joint,
     locate,
-    membership,
     mirror,
     partition_agreement,
 )
 from partdisc.method.warp import transform_points, warp_weights
 
 affinity, blur, embed, joint, locate = jitted(affinity, blur, embed, joint, locate)
-membership, mirror, partition_agreement = jitted(membership, mirror, partition_agreement)
+mirror, partition_agreement = jitted(mirror, partition_agreement)
 
 
 def cut_of(matrix, parts, most=8):
@@ -181,15 +180,6 @@ def test_agreement_ignores_names_and_channels_without_mass(rng):
     # One part throughout tells nothing apart, and nothing wrong.
     assert float(agreement(first * 0, first * 0, mass)) == 1.0
     assert float(agreement(first, first, mass * 0)) == 1.0
-
-
-def test_membership_adds_the_channels_up_and_keeps_the_background(rng):
-    labels = np.array([1, 0, 1, 2])
-    probs = rng.dirichlet(np.ones(5), 6).astype(np.float32)
-    maps = probs @ np.asarray(membership(labels, parts=3))
-    expected = np.stack([probs[:, 1], probs[:, 0] + probs[:, 2], probs[:, 3], probs[:, 4]], axis=1)
-    np.testing.assert_allclose(maps, expected, rtol=1e-6)
-    np.testing.assert_allclose(maps.sum(axis=1), 1.0, rtol=1e-5)
 
 
 def loop_blur(maps, spacing):
