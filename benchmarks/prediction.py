@@ -33,7 +33,7 @@ def bare(detector: Detector, sources):
         features = unit_features(
             detector.backbone, detector.weights, pixels, half_stride=half_stride
         )
-        np.asarray(features, np.float16)
+        np.asarray(features)
         return names
 
     return predictions(Way(detector.batch, detector.geometry, look), iter(sources), None)

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from partdisc.backbones.network import Backbone
@@ -24,7 +25,7 @@ def unit_features(
       half_stride: whether to compute the cells halfway between as well.
 
     Returns:
-      float32 [B, rows * columns, C]; a cell without any feature is zero.
+      float16 [B, rows * columns, C], as features are kept; a cell without any feature is zero.
     """
     return _unit_features(
         weights.params,
@@ -45,4 +46,4 @@ def _unit_features(
     half_stride: bool,
 ) -> jax.Array:
     maps = backbone.apply(params, preprocess(batch, preprocessing), half_stride=half_stride)
-    return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1]))
+    return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1])).astype(jnp.float16)

@@ -10,16 +10,13 @@ from partdisc.detector.archive import discriminant_arrays, part_sets
 from partdisc.detector.detector import Detector
 from partdisc.detector.files import keep, load
 from partdisc.detector.parts import MOST, Part, PartSet, make_parts, part_rows, rgb, write_parts
-from partdisc.detector.pixels import indexed
+from partdisc.detector.pixels import indexed, largest_piece, on_pixels
 from partdisc.detector.prediction import (
     FoundObject,
     FoundPart,
     Prediction,
     Predictions,
-    Reader,
     find_object,
-    largest_piece,
-    on_pixels,
 )
 from partdisc.detector.reading import AROUND, padded
 from partdisc.detector.sources import Source, find_sources
@@ -35,7 +32,6 @@ __all__ = [
     "PartSet",
     "Prediction",
     "Predictions",
-    "Reader",
     "Source",
     "discriminant_arrays",
     "find_object",

@@ -88,8 +88,7 @@ class Model:
             return parts_of(self.chosen.discriminant, packed, probs, grid, self.offset)
 
         features = unit_features(self.backbone, self.weights, pixels, half_stride=self.half_stride)
-        # In halves, as the detector reads them.
-        maps, cells, scores = jax.vmap(read)(features.astype(jnp.float16))
+        maps, cells, scores = jax.vmap(read)(features)
         thresholds = jnp.array([[part.threshold for part in self.chosen.parts]], jnp.float32)
         return {
             "maps": maps.reshape(batch, rows, columns, len(self.chosen.parts) + 1),

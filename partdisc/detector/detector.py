@@ -14,19 +14,19 @@ from partdisc.data import images
 from partdisc.data.bad_images import BadImage
 from partdisc.detector import archive, artifact, reading
 from partdisc.detector.parts import NO_PARTS, Part, PartSet
+from partdisc.detector.pixels import on_original
 from partdisc.detector.prediction import (
     Listed,
     Prediction,
     Predictions,
     Reader,
     Reading,
-    on_original,
 )
 from partdisc.detector.sources import Picture, Source, sources_of
 from partdisc.detector.stream import Way, predictions
 from partdisc.errors import ConfigError
 from partdisc.method.cells import cells_to_pixels
-from partdisc.method.detection import Detections, DetectSettings
+from partdisc.method.detection import DetectSettings
 from partdisc.method.facing import Facing
 from partdisc.method.part_layer import Layer
 
@@ -188,14 +188,14 @@ class Detector:
 
         def look(names: list[str], pixels: np.ndarray, geometry: images.Geometry):
             found = self.read(self._features(pixels), geometry).take(0)
-            return [on_original(found.maps, found.geometry, self._reader)]
+            maps = np.moveaxis(found.maps, -1, 0)
+            return [on_original(maps, found.geometry, self.stride, self.backbone.origin)]
 
         return next(predictions(Way(self.batch, self.geometry, look), sources_of([picture]), None))
 
     def _features(self, pixels: np.ndarray) -> np.ndarray:
-        half_stride = self.settings.half_stride
-        features = unit_features(self.backbone, self.weights, pixels, half_stride=half_stride)
-        return np.asarray(features, np.float16)
+        half = self.settings.half_stride
+        return np.asarray(unit_features(self.backbone, self.weights, pixels, half_stride=half))
 
     @property
     def _reader(self) -> Reader:
@@ -255,7 +255,7 @@ class Detector:
             packed = self._padded(packed, grid)
             probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
             centres = reading.centres_of(self.layer, self.params, packed, grid, self.offset)
-            found.append((self._peaks(probs, grid), centres))
+            found.append((reading.peaks_of(probs, grid, **self._peaks), centres))
         detections, centres = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, mean = (self._original(cells, geometry) for cells in (detections.points, centres))
         return Predictions(points, detections.scores, mean)
@@ -274,13 +274,13 @@ class Detector:
         """
         grid = self.grids(geometry)[0]
         columns = np.array([*(one.channel for one in self.listed), self.layer.parts], np.int32)
-        found = []
-        for packed in features[: len(geometry.size)]:
-            packed = self._padded(packed, grid)
-            probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
-            peaks = self._peaks(probs[:, columns], grid)
-            parts = reading.parts_of(self.chosen.discriminant, packed, probs, grid, self.offset)
-            found.append((*parts, peaks, self.facing_in(probs)))
+        ways = reading.Ways(self.offset, self.chosen.discriminant, self.facing, columns)
+        found = [
+            reading.read(
+                self.layer, self.params, ways, self._padded(packed, grid), grid, **self._peaks
+            )
+            for packed in features[: len(geometry.size)]
+        ]
         maps, points, scores, peaks, facing = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, peak_points = (self._original(cells, geometry) for cells in (points, peaks.points))
         maps = maps[:, : grid.prod()].reshape(len(maps), *grid, -1)
@@ -299,12 +299,8 @@ class Detector:
     def _padded(self, packed: np.ndarray, grid: np.ndarray) -> np.ndarray:
         return reading.padded(packed, grid, most=int(self.grids(self.geometry((1, 10_000))).prod()))
 
-    def _peaks(self, probs: jax.Array, grid: np.ndarray) -> Detections:
-        """Detect the channels of one map [P, n + 1], the background last."""
-        return reading.peaks_of(
-            probs,
-            grid,
-            box_side=self.settings.box / self.stride,
-            nms_iou=self.settings.nms_iou,
-            per_part=self.settings.per_part,
-        )
+    @property
+    def _peaks(self) -> dict[str, float]:
+        """How the channels of a map are detected, for `method.detection.detect`."""
+        side, settings = self.settings.box / self.stride, self.settings
+        return {"box_side": side, "nms_iou": settings.nms_iou, "per_part": settings.per_part}

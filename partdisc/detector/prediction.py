@@ -181,10 +181,10 @@ class Prediction:
     def of(cls, reader: Reader, name: str, found: Reading) -> "Prediction":
         """Make the prediction of one image of what was read from its maps."""
         geometry = found.geometry
-        fine = on_pixels(found.maps, geometry, reader)
-        labels = label_pixels(fine)
+        maps = np.moveaxis(found.maps, -1, 0)
+        labels, foreground = label_pixels(maps, geometry.working, reader.stride, reader.origin)
         height, width = (int(side) for side in geometry.size)
-        whole = find_object(1.0 - fine[-1], geometry)
+        whole = find_object(foreground, geometry)
         return cls(
             image=name,
             size=(height, width),
@@ -205,53 +205,6 @@ class Prediction:
         """Which pixels of the original are the object's, bool [H, W]: its largest piece."""
         piece = largest_piece(self.labels > 0).astype(np.uint8)
         return to_original_size(piece, self.geometry).astype(bool)
-
-
-def on_pixels(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np.ndarray:
-    """Bring maps to the pixels of the network's input, bilinearly.
-
-    Args:
-      maps: [rows, columns, k + 1], p(part | cell).
-      geometry: of the image.
-      reader: whose cells they are.
-
-    Returns:
-      float32 [k + 1, h, w]; beyond the outermost cells their values go on.
-    """
-    down, across = (
-        _weights(int(side), cells, reader.stride, reader.origin)
-        for side, cells in zip(geometry.working, maps.shape[:2], strict=True)
-    )
-    return down @ np.ascontiguousarray(np.moveaxis(maps, -1, 0)) @ across.T
-
-
-def on_original(maps: np.ndarray, geometry: images.Geometry, reader: Reader) -> np.ndarray:
-    """Bring maps to the pixels of the original, bilinearly; the arguments are `on_pixels`'.
-
-    Returns:
-      float32 [H, W, k + 1]; outside of the crop all is background.
-    """
-    y0, x0, y1, x1 = (int(edge) for edge in geometry.crop)
-    sides = (y1 - y0, x1 - x0)
-    # How many pixels of the original one of the network's input is.
-    scale = (sides / geometry.working).tolist()
-    down, across = (
-        _weights(side, cells, reader.stride * size, (reader.origin + 0.5) * size - 0.5)
-        for side, cells, size in zip(sides, maps.shape[:2], scale, strict=True)
-    )
-    fine = np.zeros((*geometry.size, maps.shape[-1]), np.float32)
-    fine[..., -1] = 1.0
-    for number, plane in enumerate(np.moveaxis(maps, -1, 0)):
-        fine[y0:y1, x0:x1, number] = down @ plane @ across.T
-    return fine
-
-
-@functools.lru_cache(maxsize=64)
-def _weights(side: int, cells: int, stride: float, origin: float) -> np.ndarray:
-    """Return the weights [side, cells] of the cells at each pixel."""
-    place = np.clip((np.arange(side) - origin) / stride, 0, cells - 1)
-    weights = np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(cells)[None]))
-    return weights.astype(np.float32)
 
 
 def find_object(foreground: np.ndarray, geometry: images.Geometry) -> FoundObject | None:
@@ -278,9 +231,8 @@ def _parts(reader: Reader, labels: np.ndarray, found: Reading) -> tuple[FoundPar
         score, box = float(found.scores[place]), None
         if window := around[place]:
             # In the part's own window alone: pieces of a whole image take long to find.
-            piece = np.zeros(labels.shape, bool)
-            piece[window] = largest_piece(labels[window] == part.id)
-            box = bounds(piece, found.geometry)
+            piece = largest_piece(labels[window] == part.id)
+            box = bounds(piece, found.geometry, tuple(side.start for side in window))
         listed.append(
             FoundPart(
                 id=part.id,

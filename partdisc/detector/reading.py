@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,7 @@ from partdisc.method import facing
 from partdisc.method.cells import centred
 from partdisc.method.detection import detect
 from partdisc.method.discriminant import Discriminant, part_maps
+from partdisc.method.facing import Facing
 from partdisc.method.part_layer import Layer, packed_probabilities, part_centres
 from partdisc.method.parts import locate
 
@@ -19,6 +20,23 @@ from partdisc.method.parts import locate
 AROUND = 2.0
 # Sizes that maps are padded to: many take long to compile, few are long to read.
 MAP_SIZES = 4
+
+
+class Ways(NamedTuple):
+    """How an image is read from its map.
+
+    Attributes:
+      offset: [C], subtracted from every feature.
+      discriminant: says which part a cell is of.
+      facing: says which way the object faces, or None.
+      columns: int [n + 1], the channels whose peaks are wanted, and the background.
+    """
+
+    offset: np.ndarray
+    discriminant: Discriminant
+    facing: Facing | None
+    columns: np.ndarray
+
 
 peaks_of = jax.jit(detect, static_argnames=("box_side", "nms_iou", "per_part"))
 probabilities_of = jax.jit(packed_probabilities, static_argnums=0)
@@ -38,6 +56,18 @@ def parts_of(discriminant: Discriminant, packed, probs, grid, offset):
     """Return the maps of the parts [P, k + 1] of one image, their points [k, 2] and scores [k]."""
     maps = part_maps(discriminant, centred(packed, offset), probs)
     return maps, *locate(maps, grid, width=AROUND)
+
+
+@functools.partial(jax.jit, static_argnums=0, static_argnames=("box_side", "nms_iou", "per_part"))
+def read(layer: Layer, params: Any, ways: Ways, packed, grid, **peaks):
+    """Read one image: what `parts_of` says, the peaks of the columns, and the way it faces.
+
+    One program, for many small ones take as long as what they do.
+    """
+    probs = packed_probabilities(layer, params, packed, grid, ways.offset)
+    parts = parts_of(ways.discriminant, packed, probs, grid, ways.offset)
+    found = detect(probs[:, ways.columns], grid, **peaks)
+    return *parts, found, facing.facing_of(ways.facing, probs) if ways.facing else jnp.float32(0)
 
 
 @jax.jit

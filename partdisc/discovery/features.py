@@ -147,7 +147,7 @@ def cache_features(
             fill = batch - len(group)
             pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
             computed = unit_features(backbone, inputs.weights, pixels, half_stride=half_stride)
-            store[group, : computed.shape[1]] = np.asarray(computed[: len(group)], DTYPE)
+            store[group, : computed.shape[1]] = np.asarray(computed)[: len(group)]
             done += len(group)
             shown.advance(len(group))
             if done - marked >= BLOCK or done == count:

@@ -157,7 +157,7 @@ def _in_mirror(
         own, grids = run.features.take_fine(index)
         extent = (pixels.shape[2] - 1 - 2 * detector.backbone.origin) / detector.stride
         own = np.pad(own, ((0, fill), (0, 0), (0, 0)))
-        flipped = np.asarray(flipped, DTYPE)
+        flipped = np.asarray(flipped)
         pairs = tuple(padded(one, grids[0], most=cells) for one in (own, flipped))
         found, largest = _mirror_joints(
             detector.layer,

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from partdisc.data import images
-from partdisc.detector import Detector
+from partdisc.detector import Detector, on_pixels
 from partdisc.discovery.features import Features, predict
 from partdisc.discovery.inputs import Inputs
 
@@ -95,29 +95,6 @@ def part_maps(
 def unpacked(cells: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Return packed cells [..., P] as maps [..., rows, columns]."""
     return cells[..., : grid.prod()].reshape(*cells.shape[:-1], *grid)
-
-
-def on_pixels(maps: np.ndarray, size: tuple[int, int], stride: float, origin: float) -> np.ndarray:
-    """Resample maps of cells on the pixels of their image, bilinear.
-
-    Beyond the outer cells' centres the value stays.
-
-    Args:
-      maps: [..., rows, columns].
-      size: height and width of the image.
-      stride: pixels from cell to cell.
-      origin: pixel of the first cell's centre.
-
-    Returns:
-      [..., height, width].
-    """
-
-    def weights(pixels, cells):
-        at = np.clip((np.arange(pixels) - origin) / stride, 0, cells - 1)
-        return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(cells)))
-
-    rows, columns = maps.shape[-2:]
-    return weights(size[0], rows) @ maps @ weights(size[1], columns).T
 
 
 def strongest_patches(

@@ -134,7 +134,7 @@ def equivariance_error(
         matrix = random_warp(np.random.default_rng([seed, index]), pixels.shape[:2])
         pair = np.stack([pixels, warp_image(pixels, matrix)])
         features = unit_features(network, detector.weights, pair, half_stride=False)
-        original, warped = centred(features.astype(np.float16), jnp.asarray(detector.offset))
+        original, warped = centred(features, jnp.asarray(detector.offset))
         grid = np.array(pixels.shape[:2], np.int32) // network.stride
         transform = to_cells(matrix, network.stride, network.origin).astype(np.float32)
         distance, count = map_distance(

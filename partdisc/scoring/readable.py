@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from partdisc import evaluation
-from partdisc.detector import Detector, Reader, find_object, on_pixels
+from partdisc.detector import Detector, find_object, on_pixels
 from partdisc.discovery.run import Run
 from partdisc.scoring.keypoints import keypoint_probs
 
@@ -71,7 +71,6 @@ def _scores_and_boxes(
       [n, 4].
     """
     index = run.inputs.dataset.splits["test"]
-    reader = Reader((), (), detector.stride, detector.backbone.origin)
     scores, facing, boxes = [], np.zeros(len(index)), np.full((len(index), 4), np.nan)
     for n, image in enumerate(index):
         taken, grids = run.features.take_fine(index[n : n + 1])
@@ -81,8 +80,9 @@ def _scores_and_boxes(
         scores.append(found[:, :-1].max(axis=0))
         facing[n] = detector.facing_in(np.asarray(probs)[0, :cells])
         geometry = run.inputs.geometry.take(int(image))
-        background = on_pixels(found[:, -1:].reshape(*grids[0], 1), geometry, reader)
-        whole = find_object(1.0 - background[0], geometry)
+        cells = detector.stride, detector.backbone.origin
+        background = on_pixels(found[:, -1].reshape(grids[0]), geometry.working, *cells)
+        whole = find_object(1.0 - background, geometry)
         if whole:
             boxes[n] = whole.box
     return np.stack(scores), facing, boxes

@@ -58,7 +58,7 @@ def read(detector, pixels):
         detector.backbone, detector.weights, pixels, half_stride=detector.settings.half_stride
     )
     geometry = images.Geometry(*(np.stack([field] * len(pixels)) for field in geometry))
-    return detector.read(np.asarray(features, np.float16), geometry)
+    return detector.read(np.asarray(features), geometry)
 
 
 def check(detector, call, pixels):
@@ -121,7 +121,7 @@ def test_real_weights(tmp_path, rng, real_weights):
     with np.load(real_weights / "golden_backbones.npz") as golden:
         photo = golden["image"]
     pixels = np.stack([photo[:96, :128], photo[64:160, 96:]])
-    features = np.asarray(unit_features(network, weights, pixels, half_stride=True))
+    features = np.asarray(unit_features(network, weights, pixels, half_stride=True), np.float32)
     features = features.reshape(-1, 512)
     params = {
         "centres": jnp.asarray(features[rng.choice(len(features), 6, replace=False)]),

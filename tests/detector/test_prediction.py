@@ -5,17 +5,12 @@ import pytest
 
 from partdisc.data import images
 from partdisc.detector import make_parts
+from partdisc.detector.pixels import bounds, largest_piece, on_original, to_original_size
 from partdisc.detector.prediction import (
     Listed,
     Prediction,
     Reader,
     Reading,
-    bounds,
-    label_pixels,
-    largest_piece,
-    on_original,
-    on_pixels,
-    to_original_size,
 )
 
 STRIDE, ORIGIN = 8, 7.5
@@ -116,20 +111,6 @@ def test_an_image_without_object_has_points_and_nothing_else():
     assert all(np.isfinite(part.point).all() for part in found.parts)
 
 
-def test_pixels_are_bilinear_between_cells(rng):
-    geometry = geometry_of((96, 96))
-    maps = rng.random((11, 11, 2)).astype(np.float32)
-    fine = on_pixels(maps, geometry, reader())
-    assert fine.shape == (2, 96, 96)
-    for y, x in ((0, 0), (7, 8), (40, 13), (95, 95)):
-        row, column = (np.clip((v - ORIGIN) / STRIDE, 0, 10) for v in (y, x))
-        expected = sum(
-            max(0, 1 - abs(row - i)) * max(0, 1 - abs(column - j)) * maps[i, j].astype(float)
-            for i, j in np.ndindex(11, 11)
-        )
-        np.testing.assert_allclose(fine[:, y, x], expected, rtol=1e-4)
-
-
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("crop", [None, (0.1, 0.2, 0.9, 0.8)])
 def test_pixels_of_the_original_are_bilinear_between_cells(rng, size, crop):
@@ -138,7 +119,7 @@ def test_pixels_of_the_original_are_bilinear_between_cells(rng, size, crop):
     geometry = geometry_of(size, crop)
     rows, columns = 2 * (geometry.working // 16) - 1
     maps = rng.dirichlet(np.ones(3), (rows, columns)).astype(np.float32)
-    fine = on_original(maps, geometry, reader())
+    fine = on_original(np.moveaxis(maps, -1, 0), geometry, STRIDE, ORIGIN)
     assert fine.shape == (*size, 3) and fine.dtype == np.float32
     np.testing.assert_allclose(fine.sum(axis=-1), 1, rtol=1e-5)
     y0, x0, y1, x1 = geometry.crop
@@ -161,13 +142,13 @@ def test_planted_parts_hold_their_pixels_of_the_original(size):
     height, width = size
     first, second = (0, 0, height / 2, width / 3), (height / 2, width / 2, height, width)
     maps = planted(geometry, [first, second])
-    fine = on_original(maps, geometry, reader())
+    fine = on_original(np.moveaxis(maps, -1, 0), geometry, STRIDE, ORIGIN)
     # In the middle of a part it is certain; in the empty corners there is none.
     for y, x, channel in ((0.2, 0.1, 0), (0.8, 0.8, 1), (0.2, 0.8, 2), (0.8, 0.1, 2)):
         assert fine[int(y * height), int(x * width), channel] == pytest.approx(1, abs=1e-5)
     # The labels are those of the mask, but where a part ends.
     found = Prediction.of(reader(), "a", reading_of(geometry, maps))
-    labels = label_pixels(np.moveaxis(fine, -1, 0))
+    labels = np.where(fine[..., -1] < 0.5, 1 + fine[..., :-1].argmax(axis=-1), 0)
     step = 2.0 * (np.array(size) / geometry.working)
     for y, x in np.argwhere(labels != found.mask):
         for box in (first, second):
@@ -188,6 +169,7 @@ def test_the_largest_piece_and_its_bounds():
     assert bounds(piece, geometry_of((96, 96))) == (9.5, 29.5, 19.5, 32.5)
     # Twice as large an original: the edges of pixels, not their centres, double.
     assert bounds(piece, geometry_of((192, 192))) == (19.5, 59.5, 39.5, 65.5)
+    assert bounds(piece[5:25, 3:40], geometry_of((96, 96)), (5, 3)) == (9.5, 29.5, 19.5, 32.5)
     assert not largest_piece(np.zeros((4, 5), bool)).any()
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from partdisc import report
 from partdisc.config import base_config
 from partdisc.data import images
-from partdisc.detector import Detector
+from partdisc.detector import Detector, on_pixels
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.supervision import Images
@@ -57,37 +57,6 @@ def test_a_channel_is_shown_once_with_all_its_names():
     assert shown.first(1).titles == ["b, c"]
     nothing = parts.shown_parts({}, ())
     assert len(nothing.channels) == 0 and nothing.titles == []
-
-
-def sampled(values, y, x):
-    """Sample a map [h, w] at (y, x) cells, the border's value beyond it, in plain Python."""
-    height, width = values.shape
-    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
-    total = 0.0
-    for row in range(height):
-        for column in range(width):
-            weight = max(0, 1 - abs(y - row)) * max(0, 1 - abs(x - column))
-            total += weight * values[row, column]
-    return total
-
-
-@pytest.mark.parametrize(
-    ("shape", "size", "stride", "origin"),
-    [
-        ((3, 4), (24, 32), 8, 3.5),
-        ((3, 4), (24, 32), 8, 7.0),
-        ((1, 1), (5, 7), 4, 1.5),
-        ((2, 5), (9, 20), 4, 0.0),
-    ],
-)
-def test_maps_lie_on_the_pixels_of_their_cells(rng, shape, size, stride, origin):
-    maps = rng.random((2, *shape))
-    got = parts.on_pixels(maps, size, stride, origin)
-    assert got.shape == (2, *size)
-    for k, y, x in np.ndindex(2, *size):
-        want = sampled(maps[k], (y - origin) / stride, (x - origin) / stride)
-        assert got[k, y, x] == pytest.approx(want)
-    np.testing.assert_allclose(parts.on_pixels(np.ones(shape), size, stride, origin), 1.0)
 
 
 def test_packed_cells_become_a_map():
@@ -339,7 +308,7 @@ def test_maps_are_the_softmax_of_cosines(labelled):
     ).T
     probs = np.exp(detector.layer.kappa * cosine)
     probs /= probs.sum(axis=1, keepdims=True)
-    want = parts.on_pixels(probs[:, 2].reshape(grid[0]), inputs.geometry.working[index[0]], 4, 3.5)
+    want = on_pixels(probs[:, 2].reshape(grid[0]), inputs.geometry.working[index[0]], 4, 3.5)
     got = parts.part_maps(detector, features, index, np.array([2]))
     np.testing.assert_allclose(got[0][0], want, atol=2e-3)
 
