@@ -10,6 +10,7 @@ from kernels import jitted
 from sklearn.metrics import adjusted_rand_score
 
 from partdisc.method.parts import (
+    WALK,
     affinity,
     blur,
     cut,
@@ -101,13 +102,26 @@ def test_planted_parts_are_found(rng, sizes):
     assert labels.min() >= 0 and labels.max() < len(sizes)
 
 
-def test_embedding_has_the_eigenvectors_of_numpy(rng):
+def test_embedding_has_the_eigenvectors_of_numpy_damped_by_the_walk(rng):
     matrix, _ = planted(rng, [4, 3, 3])
     degree = matrix.sum(axis=1)
     values, vectors = np.linalg.eigh(matrix / np.sqrt(np.outer(degree, degree)))
     found = np.asarray(embed(matrix, most=3))
-    for column, expected in zip(found.T, vectors[:, ::-1].T, strict=False):
-        assert abs(column @ expected) == pytest.approx(1.0, abs=1e-4)
+    for column, expected, value in zip(found.T, vectors[:, ::-1].T, values[::-1], strict=False):
+        assert abs(column @ expected) == pytest.approx(value**WALK, abs=1e-4)
+    # Two channels are as near as two walks from them meet, but for the eigenvectors left out.
+    step = matrix / np.sqrt(np.outer(degree, degree))
+    met = np.linalg.matrix_power(step, 2 * WALK)
+    lost = np.abs(values[:-3]).max() ** (2 * WALK)
+    np.testing.assert_allclose(found @ found.T, met, atol=lost + 1e-5)
+
+
+def test_no_eigenvector_counts_that_has_no_affinity():
+    """Channels that are least at home together: a negative eigenvalue is not a part."""
+    swapped = np.array([[0.0, 0.5], [0.5, 0.0]], np.float32)
+    found = np.asarray(embed(swapped, most=2))
+    np.testing.assert_allclose(np.abs(found[:, 0]), np.sqrt(0.5), atol=1e-5)
+    np.testing.assert_array_equal(found[:, 1], 0.0)
 
 
 def test_the_cut_costs_no_more_than_that_of_scikit_learn(rng):
