@@ -6,7 +6,6 @@ takes up a run that was trained to its end; give the config as the run had it. L
 choose nothing.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -58,10 +57,6 @@ class Channels(NamedTuple):
         """Return p(part | cell) [P, k + 1] of features [P, C] and p(channel | cell)."""
         return probs @ self.member
 
-    def at_keypoints(self, run: Run, seen: KeypointProbs) -> KeypointProbs:
-        """Return what the parts say at the keypoints, of what the channels say there."""
-        return seen._replace(probs=seen.probs @ self.member)
-
 
 class Discriminated(NamedTuple):
     """Parts that a discriminant of joined channels reads from the features, as a detector does.
@@ -78,10 +73,6 @@ class Discriminated(NamedTuple):
         """Return p(part | cell) [P, k + 1] of features [P, C] and p(channel | cell)."""
         own = centred(features, self.detector.offset)
         return np.asarray(part_maps(self.discriminant, own, probs))
-
-    def at_keypoints(self, run: Run, seen: KeypointProbs) -> KeypointProbs:
-        """Return what the parts say at the keypoints."""
-        return keypoint_probs(run, self.detector, functools.partial(maps_of, self))
 
 
 class Clusters(NamedTuple):
@@ -101,20 +92,32 @@ class Clusters(NamedTuple):
         member = np.eye(len(self.centres))[labels]
         return np.hstack([member * (1.0 - probs[:, -1:]), probs[:, -1:]])
 
-    def at_keypoints(self, run: Run, seen: KeypointProbs) -> KeypointProbs:
-        """Return what the parts say at the keypoints."""
-        return keypoint_probs(run, self.detector, functools.partial(maps_of, self))
-
 
 Parts = Channels | Discriminated | Clusters
 # Makes so many parts.
 Recipe = Callable[[int], Parts]
 
 
-def maps_of(parts: Parts, features: np.ndarray, grids: np.ndarray) -> np.ndarray:
-    """Return p(part | cell) [n, P, k + 1] of maps."""
-    probs = np.asarray(parts.detector.probabilities(features, grids))
-    return np.stack([parts.read(*one) for one in zip(features, probs, strict=True)])
+def features_at_keypoints(run: Run) -> tuple[KeypointProbs, np.ndarray]:
+    """Return what the channels say at the keypoints, and the features [n, L, C] there."""
+    channels = run.detector.layer.parts + 1
+
+    def both(features: np.ndarray, grids: np.ndarray) -> np.ndarray:
+        probs = np.asarray(run.detector.probabilities(features, grids))
+        return np.concatenate([probs, np.asarray(features, np.float32)], axis=-1)
+
+    seen = keypoint_probs(run, run.detector, both)
+    probs, features = np.split(seen.probs, [channels], axis=-1)
+    return seen._replace(probs=probs), features
+
+
+def at_keypoints(seen: KeypointProbs, features: np.ndarray, parts: Parts) -> dict[str, float]:
+    """Compare the parts at the keypoints with the keypoints: %."""
+    known = np.isfinite(features).all(axis=-1)
+    found = parts.read(features[known], seen.probs[known])
+    maps = np.full((*known.shape, found.shape[-1]), np.nan)
+    maps[known] = found
+    return seen.agreement(maps)
 
 
 def of_channels(labels: np.ndarray, parts: int) -> Channels:
@@ -122,11 +125,14 @@ def of_channels(labels: np.ndarray, parts: int) -> Channels:
     return Channels(np.eye(parts + 1, dtype=np.float32)[np.append(labels, parts)])
 
 
-def joined(evidence: Evidence, weights: tuple[float, ...], seed: int) -> Recipe:
+def joined(
+    evidence: Evidence, weights: tuple[float, ...], seed: int, walk: int = cutting.WALK
+) -> Recipe:
     """Join channels by a mix of the evidence."""
     joints = (evidence.pools.sum(axis=0), evidence.beside, evidence.mirror.sum(axis=0))
     mixed = sum(w * cutting.affinity(jnp.asarray(j)) for w, j in zip(weights, joints, strict=True))
-    embedding, mass = cutting.embed(mixed, most=max(COUNTS)), mixed.sum(axis=1)
+    embedding = cutting.embed(mixed, most=max(COUNTS), walk=walk)
+    mass = mixed.sum(axis=1)
 
     def make(parts: int) -> Channels:
         labels = cutting.cut(jax.random.key(seed), embedding, mass, jnp.int32(parts))
@@ -203,17 +209,18 @@ def measure(run: Run) -> list[list[str]]:
     recipes = {name: joined(evidence, mix, run.seed) for name, mix in MIXES.items()}
     for name in ("J + F", "J + 2F", "J + O + F"):
         recipes[f"{name}, discriminant"] = discriminated(run.detector, evidence, recipes[name])
+    plain = joined(evidence, MIXES["J + 2F"], run.seed, walk=0)
+    recipes["J + 2F, no walk, discriminant"] = discriminated(run.detector, evidence, plain)
     if "centres" in run.detector.params:
         recipes["k-means of directions"] = by_direction(run)
     recipes["k-means of features"] = by_feature(run)
     points = run.inputs.dataset.instances[run.inputs.dataset.splits["test"]]
     there = np.isfinite(points).all(axis=-1).any(axis=-1)
-    seen = keypoint_probs(run, run.detector)
+    seen, features = features_at_keypoints(run)
     made = [recipe(count) for recipe in recipes.values() for count in COUNTS]
     cells = []
     for parts, scores in zip(made, part_scores(run, facing, made), strict=True):
-        at = parts.at_keypoints(run, seen)
-        found = at.agreement(at.probs)
+        found = at_keypoints(seen, features, parts)
         plain = presence_auc(scores[:, : scores.shape[1] // 3], there)
         figures = (found["nmi_full"], found["ari_full"], plain, presence_auc(scores, there))
         cells.append(" ".join(f"{figure:5.1f}" for figure in figures))

@@ -15,7 +15,7 @@ from partdisc.method.cells import cell_positions, cell_validity, normalise
 RESTARTS, STEPS = 10, 60
 # Steps of the walk along the affinities. Fewer leave the last eigenvectors, which are mostly noise,
 # as heavy as the first.
-WALK = 6
+WALK = 4
 
 
 def joint(own: jax.Array, mean: jax.Array, counted: jax.Array) -> jax.Array:
@@ -53,16 +53,17 @@ def affinity(joint: jax.Array) -> jax.Array:
     return both / jnp.where(total > 0, total, 1.0)
 
 
-def embed(affinity: jax.Array, *, most: int) -> jax.Array:
+def embed(affinity: jax.Array, *, most: int, walk: int = WALK) -> jax.Array:
     """Embed the channels: those are near between which a walk along the affinities leads.
 
     Args:
       affinity: [K, K], symmetric, not negative.
       most: parts at most.
+      walk: its steps.
 
     Returns:
       [K, most], the leading eigenvectors of the normalised affinity, strongest first, each times
-      its eigenvalue to the power of `WALK`.
+      its eigenvalue to the power of the steps.
 
     References:
       Shi, Malik, "Normalized cuts and image segmentation", PAMI 22(8), 2000.
@@ -71,7 +72,7 @@ def embed(affinity: jax.Array, *, most: int) -> jax.Array:
     degree = jnp.maximum(jnp.sum(affinity, axis=1), 1e-12)
     scale = 1.0 / jnp.sqrt(degree)
     values, vectors = jnp.linalg.eigh(affinity * scale[:, None] * scale[None])
-    walked = vectors * jnp.maximum(values, 0.0)[None] ** WALK
+    walked = vectors * jnp.maximum(values, 0.0)[None] ** walk
     return walked[:, ::-1][:, :most]
 
 
@@ -131,7 +132,7 @@ def cut(
         gap = squared(jax.lax.fori_loop(0, STEPS, move, seeded(key)))
         return jnp.argmin(gap, axis=1).astype(jnp.int32), jnp.sum(mass * jnp.min(gap, axis=1))
 
-    labels, cost = jax.lax.map(once, jax.random.split(key, restarts))
+    labels, cost = jax.vmap(once)(jax.random.split(key, restarts))
     return labels[jnp.argmin(cost)]
 
 
