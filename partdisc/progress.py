@@ -134,8 +134,9 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line to stdout, at once."""
-    print(text, flush=True)
+    """Print a line to stdout, at once; characters that it has no code for are escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 class Table(NamedTuple):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from partdisc.data import images
 from partdisc.data.preparation import check_usable
-from partdisc.data.record import ENDINGS, find_files
+from partdisc.data.record import ENDINGS, find_files, read_lines
 from partdisc.errors import DataError
 
 # A picture: a file's path, a PIL image, or an array uint8 [H, W, 3] or [H, W].
@@ -39,14 +39,14 @@ def find_sources(given: str) -> list[Source]:
         comment; paths are relative to it), or one image.
 
     Raises:
-      errors.DataError: there is no image by that name.
+      errors.DataError: there is no image by that name, or the text file is no text.
     """
     path = pathlib.Path(given).expanduser()
     if path.is_dir():
         names = [name for name in find_files(path) if name.lower().endswith(ENDINGS)]
         found = [Source(name, path / name) for name in names]
     elif path.suffix.lower() == ".txt" and path.is_file():
-        lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+        lines = (line.partition("#")[0].strip() for line in read_lines(path))
         found = [
             Source(line, path.parent / pathlib.Path(line).expanduser()) for line in lines if line
         ]
@@ -92,7 +92,10 @@ def pixels_of(picture: Any) -> np.ndarray:
         except OSError as error:
             raise DataError(error.strerror or str(error)) from None
     if isinstance(picture, Image.Image):
-        return images.upright_rgb(picture)
+        try:
+            return images.upright_rgb(picture)
+        except OSError as error:  # it is read when it is looked at
+            raise DataError(f"damaged: {error}") from None
     array = np.asarray(picture)
     if array.dtype == np.uint8 and array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=-1)

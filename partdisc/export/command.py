@@ -7,8 +7,9 @@ from typing import NamedTuple
 from partdisc.data import bad_images
 from partdisc.detector import find_sources, load
 from partdisc.errors import ConfigError
-from partdisc.export.predictions import FORMATS, LINES, REPORT, Extras, write_predictions
-from partdisc.progress import Progress, say
+from partdisc.export.pictures import REPORT, Extras, is_ours
+from partdisc.export.predictions import FORMATS, LINES, write_predictions
+from partdisc.progress import say
 
 
 class Asked(NamedTuple):
@@ -48,13 +49,12 @@ def predict(workdir: str, asked: Asked) -> int:
     if not workdir:
         raise ConfigError("--mode=predict needs --workdir, the folder of a run")
     extras = Extras(_formats(asked.formats), asked.overlays, asked.masks, asked.report)
-    sources = find_sources(asked.images)
+    folder = pathlib.Path(asked.out).expanduser().absolute()
+    sources = [one for one in find_sources(asked.images) if not is_ours(folder, one)]
     sources = sources[_share(asked.shard)]
     detector = load(pathlib.Path(workdir))
     say(f"detector: {len(detector.parts)} parts, {detector.backbone.name}, {workdir}")
-    folder = pathlib.Path(asked.out).expanduser().absolute()
-    with Progress("predicting", total=len(sources), unit="images") as progress:
-        count = write_predictions(folder, detector, sources, extras, progress.advance)
+    count = write_predictions(folder, detector, sources, extras)
     for line in bad_images.report(count.bad, f"all in {LINES}"):
         say(line)
     say(f"{count.images - len(count.bad)} of {count.images} images: {folder / LINES}")
@@ -62,7 +62,7 @@ def predict(workdir: str, asked: Asked) -> int:
         say(f"{name}: {folder / f'predictions.{FORMATS[name][0]}'}")
     if asked.report:
         say(f"page: {folder / REPORT}: open it in a browser")
-    return int(len(count.bad) == count.images)
+    return int(0 < count.images == len(count.bad))
 
 
 def _formats(text: str) -> tuple[str, ...]:

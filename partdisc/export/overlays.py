@@ -25,7 +25,8 @@ def draw_overlay(parts: tuple[Part, ...], source: Source, prediction: Prediction
     line = max(1, min(size) // 250)
     if prediction.object:
         y0, x0, y1, x1 = ((edge + 0.5) * scale for edge in prediction.object.box)
-        draw.rectangle([x0, y0, x1 - 1, y1 - 1], outline="white", width=line)
+        corner = max(x0, x1 - 1), max(y0, y1 - 1)  # less than a pixel is one
+        draw.rectangle([x0, y0, *corner], outline="white", width=line)
     radius = max(6, min(size) // 45)
     for part, one in zip(parts, prediction.parts, strict=True):
         if one.present:

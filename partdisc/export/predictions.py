@@ -3,42 +3,28 @@
 A run that was stopped goes on after its last whole line.
 """
 
+import contextlib
 import csv
 import dataclasses
-import functools
+import fcntl
 import json
+import os
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from partdisc.data.bad_images import BadImage
-from partdisc.detector import Detector, Part, Prediction, Source, indexed, load_picture
+from partdisc.detector import Detector, Part, Prediction, Source
 from partdisc.errors import WorkdirError
 from partdisc.export import coco
-from partdisc.export.overlays import draw_overlay
-from partdisc.page import Album, Page, write_page
+from partdisc.export.pictures import Extras, Pictures, picture_names
+from partdisc.page import Album
+from partdisc.progress import Progress
 from partdisc.workdir import atomic, digest, read_json, write_json
 
-LINES, ABOUT, REPORT = "predictions.jsonl", "predictions.json", "report/index.html"
-
-
-class Extras(NamedTuple):
-    """What is written besides the lines.
-
-    Attributes:
-      formats: of `FORMATS`.
-      overlays: whether to draw the parts on the images.
-      masks: whether to write the part of each pixel.
-      report: whether to write a page of the photos.
-    """
-
-    formats: tuple[str, ...] = ()
-    overlays: bool = False
-    masks: bool = False
-    report: bool = False
+LINES, ABOUT = "predictions.jsonl", "predictions.json"
 
 
 class Count(NamedTuple):
@@ -53,7 +39,6 @@ def write_predictions(
     detector: Detector,
     sources: list[Source],
     extras: Extras,
-    advance: Callable[[int], None] = lambda images: None,
 ) -> Count:
     """Predict images and write what was found.
 
@@ -62,92 +47,86 @@ def write_predictions(
       detector: what looks.
       sources: the images.
       extras: what is written besides the lines.
-      advance: told how many images are done, those of an earlier run first.
 
     Returns:
       How many images there were, and which were bad.
 
     Raises:
-      errors.WorkdirError: the folder holds predictions of other images or another detector.
+      errors.WorkdirError: the folder holds predictions of other images or another detector, or
+        another process writes there.
     """
+    files = picture_names(sources)
+    with _held(folder) as file:
+        done = _take_up(folder, file, _key(detector, sources))
+        pictures = Pictures(folder, detector, extras, Album(detector.parts, len(sources)))
+        rows = enumerate(_rows(detector, sources[done:]), done)
+        with Progress("predicting", total=len(sources), unit="images", start=done) as progress:
+            for place, (source, row, prediction) in rows:
+                if prediction is not None:
+                    pictures.show(place, source, files[place], prediction)
+                file.write(json.dumps(row).encode() + b"\n")
+                file.flush()
+                progress.advance(1)
+        bad = {
+            place: BadImage(row["image"], row["problem"])
+            for place, row in enumerate(read_lines(folder / LINES))
+            if "problem" in row
+        }
+        pictures.complete(sources, files, bad)
+        for name in extras.formats:
+            ending, write = FORMATS[name]
+            with atomic(folder / f"predictions.{ending}") as temporary:
+                write(temporary, lambda: read_lines(folder / LINES), detector.parts)
+        if extras.report:
+            pictures.write_report(len(sources), list(bad.values()))
+    return Count(len(sources), list(bad.values()))
+
+
+@contextlib.contextmanager
+def _held(folder: pathlib.Path) -> Iterator[BinaryIO]:
+    """Open the lines, for one process at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = _take_up(folder, _key(detector, sources))
-    advance(done)
-    album = Album(detector.parts, len(sources))
-    with open(folder / LINES, "a", encoding="utf-8") as file:
-        rows = _rows(detector, sources[done:])
-        for place, (source, row, prediction) in enumerate(rows, done):
-            if prediction is not None:
-                _draw(folder, detector, source, prediction, extras)
-                if extras.report:
-                    album.add(place, _reader_of(source), prediction)
-            file.write(json.dumps(row) + "\n")
-            file.flush()
-            advance(1)
-    for name in extras.formats:
-        ending, write = FORMATS[name]
-        with atomic(folder / f"predictions.{ending}") as temporary:
-            write(temporary, lambda: read_lines(folder / LINES), detector.parts)
-    bad = [
-        BadImage(row["image"], row["problem"])
-        for row in read_lines(folder / LINES)
-        if "problem" in row
-    ]
-    if extras.report:
-        _write_report(folder / REPORT, detector, sources, album, bad)
-    return Count(len(sources), bad)
-
-
-def _reader_of(source: Source) -> Callable[[], np.ndarray]:
-    return functools.partial(load_picture, source.picture)
-
-
-def _write_report(
-    path: pathlib.Path,
-    detector: Detector,
-    sources: list[Source],
-    album: Album,
-    bad: list[BadImage],
-) -> None:
-    """Write the page; images that an earlier run has done are looked at once more for it."""
-    names = {one.name for one in bad}
-    missing = {str(n): n for n in album.missing if sources[n].name not in names}
-    again = [sources[n]._replace(name=place) for place, n in missing.items()]
-    for prediction in detector.predict(again, lambda one: None):
-        place = missing[prediction.image]
-        prediction = dataclasses.replace(prediction, image=sources[place].name)
-        album.add(place, _reader_of(sources[place]), prediction)
-    facts = [
-        f"{len(detector.parts)} parts, looked for by a detector on {detector.backbone.name} "
-        f"{detector.backbone.layer}. {len(album.photos)} of {len(sources)} photos are shown."
-    ]
-    lines = [f"{one.name}: {one.reason}" for one in bad]
-    write_page(path, Page("Parts in photos", facts, detector.parts, album.photos, lines))
+    with open(folder / LINES, "ab+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkdirError(
+                f"{folder}: another process writes predictions there; wait for it, or give --out "
+                "another folder"
+            ) from None
+        yield file
 
 
 def _key(detector: Detector, sources: list[Source]) -> str:
     params = {name: np.asarray(value) for name, value in detector.params.items()}
     parts = [part._asdict() for part in detector.parts]
-    return digest(params, detector.weights.digest, parts, [str(one.picture) for one in sources])
+    read = (detector.chosen.discriminant, detector.facing, detector.listed, detector.settings)
+    return digest(params, detector.weights.digest, parts, read, [_stamp(one) for one in sources])
 
 
-def _take_up(folder: pathlib.Path, key: str) -> int:
+def _stamp(source: Source) -> list[Any]:
+    """Return what tells a file from one that takes its place."""
+    try:
+        found = os.stat(source.picture)
+    except OSError:
+        return [str(source.picture)]
+    return [str(source.picture), found.st_size, found.st_mtime_ns]
+
+
+def _take_up(folder: pathlib.Path, file: BinaryIO, key: str) -> int:
     """Return how many images an earlier run has done, and cut off a line that it left half."""
-    lines, about = folder / LINES, read_json(folder / ABOUT)
-    if lines.exists() and (about or {}).get("key") != key:
+    count = whole = 0
+    file.seek(0)
+    for line in file:
+        if line.endswith(b"\n"):
+            count, whole = count + 1, whole + len(line)
+    if file.tell() and (read_json(folder / ABOUT) or {}).get("key") != key:
         raise WorkdirError(
             f"{folder} holds predictions of other images, or of another detector; give --out "
             "another folder"
         )
     write_json(folder / ABOUT, {"key": key})
-    if not lines.exists():
-        return 0
-    count = whole = 0
-    with open(lines, "rb+") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                count, whole = count + 1, whole + len(line)
-        file.truncate(whole)
+    file.truncate(whole)
     return count
 
 
@@ -205,33 +184,14 @@ def read_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
 
 def write_csv(path: pathlib.Path, rows: coco.Rows, parts: tuple[Part, ...]) -> None:
     """Write a row for each part of each image; `--mode=score` reads it."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    # Names of files that are no text are written as they are.
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "part", "y", "x", "score", "present", "id", "area"])
         for row in rows():
             for part in row.get("parts", ()):
                 figures = (part["score"], int(part["present"]), part["id"], part["area"])
                 writer.writerow([row["image"], part["name"], *part["point"], *figures])
-
-
-def _draw(
-    folder: pathlib.Path,
-    detector: Detector,
-    source: Source,
-    prediction: Prediction,
-    extras: Extras,
-) -> None:
-    name = pathlib.PurePath(source.name).with_suffix(".png")
-    name = name.relative_to(name.anchor)
-    if extras.overlays:
-        _save(draw_overlay(detector.parts, source, prediction), folder / "overlays" / name)
-    if extras.masks:
-        _save(indexed(prediction.mask, detector.parts), folder / "masks" / name)
-
-
-def _save(image: Image.Image, path: pathlib.Path) -> None:
-    with atomic(path) as temporary:
-        image.save(temporary)
 
 
 # Name of a format -> ending of its file, and what writes it of the rows of the lines.

@@ -14,7 +14,6 @@ __all__ = [
     "Drawn",
     "Page",
     "Photo",
-    "Table",
     "choose",
     "write_montage",
     "write_page",

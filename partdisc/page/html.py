@@ -70,7 +70,8 @@ def write_page(path: pathlib.Path, page: Page) -> None:
         script=_text("script.js"),
     )
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # Names of files may be no text.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def choose(photos: list[Photo]) -> tuple[list[int], list[int]]:

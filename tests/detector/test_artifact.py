@@ -267,7 +267,7 @@ def test_no_parts_and_no_folder_are_one_line(tmp_path):
 
 
 def test_an_export_that_fails_loses_nothing(tmp_path, monkeypatch):
-    detector = planted_detector()
+    detector = small_detector()
     detector.export(tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))

@@ -1,5 +1,8 @@
 """The images that a user names, and pictures of every kind."""
 
+import io
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,6 +40,24 @@ def test_a_pattern_a_list_and_one_image(folder):
     found = find_sources(str(folder / "list.txt"))
     assert found == [Source("z.png", folder / "z.png"), Source("b/a.jpg", folder / "b/a.jpg")]
     assert names(folder / "z.png") == ["z.png"]
+
+
+def test_a_list_is_utf_8_with_or_without_its_mark(folder):
+    os.rename(folder / "z.png", folder / "zü.png")
+    (folder / "list.txt").write_text("zü.png\nb/a.jpg\n", encoding="utf-8-sig")
+    assert names(folder / "list.txt") == ["zü.png", "b/a.jpg"]
+    (folder / "list.txt").write_text("zü.png\n", encoding="utf-16")
+    with pytest.raises(DataError, match=r"list\.txt: not a text file"):
+        names(folder / "list.txt")
+
+
+def test_a_picture_that_breaks_off_is_named(folder, rng):
+    pixels = rng.integers(0, 256, (90, 90, 3), dtype=np.uint8)
+    whole = io.BytesIO()
+    Image.fromarray(pixels).save(whole, "PNG")
+    cut = Image.open(io.BytesIO(whole.getvalue()[: len(whole.getvalue()) // 2]))
+    with pytest.raises(DataError, match="damaged"):
+        load(cut)
 
 
 @pytest.mark.parametrize("given", ["none", "*.gif", "empty"])

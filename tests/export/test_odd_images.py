@@ -6,7 +6,8 @@ from detectors_planted import BLUE, RED, photo, planted_detector
 from PIL import Image
 
 from partdisc.detector import find_sources
-from partdisc.export.predictions import Extras, read_lines, write_predictions
+from partdisc.export.pictures import Extras
+from partdisc.export.predictions import read_lines, write_predictions
 
 GOOD = {
     # Name -> size, red and blue disc (y, x, radius).
@@ -18,8 +19,8 @@ GOOD = {
 }
 BAD = {
     "a text.jpg": "not an image",
-    "cut.jpg": "",
-    "empty.png": "",
+    "cut.jpg": "damaged",
+    "empty.png": "the file is empty",
     "strip.png": "longer than 20 to 1",
 }
 

@@ -10,7 +10,8 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from partdisc.detector import Source, rgb
-from partdisc.export.predictions import Extras, read_lines, write_predictions
+from partdisc.export.pictures import Extras
+from partdisc.export.predictions import read_lines, write_predictions
 
 # Stored turned by EXIF's orientation 6: a quarter to the left of upright.
 TURN = Image.Transpose.ROTATE_90
@@ -55,6 +56,7 @@ def rows(out):
 
 
 def test_lines(out):
+    assert list(rows(out)) == list(PHOTOS)
     for name, row in rows(out).items():
         size, red, blue, _ = PHOTOS[name]
         assert row["size"] == list(size)
@@ -78,6 +80,7 @@ def test_table(out):
 
 def test_coco(out):
     coco = COCO(str(out / "predictions.coco.json"))
+    assert [image["file_name"] for image in coco.dataset["images"]] == list(PHOTOS)
     for image in coco.dataset["images"]:
         name = image["file_name"]
         size, red, blue, _ = PHOTOS[name]
@@ -120,6 +123,7 @@ def test_masks_and_overlays(out):
 def test_page(out):
     page = (out / "report" / "index.html").read_text()
     data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert [shown["name"] for shown in data["photos"]] == list(PHOTOS)
     for shown in data["photos"]:
         size = np.array(PHOTOS[shown["name"]][0])
         check(shown["name"], [np.array(one["point"]) * size - 0.5 for one in shown["parts"]])

@@ -1,7 +1,10 @@
 """Predictions in files: a line an image, taken up after a kill, tables, overlays and masks."""
 
 import csv
+import dataclasses
+import fcntl
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -9,10 +12,12 @@ import pytest
 from detectors import small_detector
 from PIL import Image
 
-from partdisc.detector import Source, keep, rgb
+from partdisc.detector import FoundObject, Source, keep, rgb
 from partdisc.errors import ConfigError, WorkdirError
 from partdisc.export.command import Asked, predict
-from partdisc.export.predictions import LINES, REPORT, Extras, read_lines, write_predictions
+from partdisc.export.overlays import draw_overlay
+from partdisc.export.pictures import REPORT, Extras, is_ours, picture_names
+from partdisc.export.predictions import LINES, read_lines, write_predictions
 from partdisc.scoring.prediction_files import read_points
 
 EVERYTHING = Extras(("csv",), overlays=True, masks=True, report=True)
@@ -51,16 +56,34 @@ def test_a_line_an_image_with_all_that_was_found(tmp_path, detector, sources):
         assert len(row["detections"]) == len(prediction.detections)
 
 
+@pytest.fixture
+def looked(detector, monkeypatch):
+    """A detector, and the names of the images in each of its predictions."""
+    seen = []
+    predict = type(detector).predict
+
+    def recorded(self, given, on_bad=None):
+        given = list(given)
+        seen.append([one.name for one in given])
+        return predict(self, given, on_bad)
+
+    monkeypatch.setattr(type(detector), "predict", recorded)
+    return detector, seen
+
+
 @pytest.mark.parametrize("lost", [0, 1, 30])
-def test_what_was_stopped_goes_on_after_its_last_whole_line(tmp_path, detector, sources, lost):
+def test_what_was_stopped_goes_on_after_its_last_whole_line(tmp_path, looked, sources, lost):
+    detector, seen = looked
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     write_predictions(whole, detector, sources, EVERYTHING)
     write_predictions(cut, detector, sources, EVERYTHING)
     lines = (cut / LINES).read_text().splitlines(keepends=True)
     (cut / LINES).write_text("".join(lines[:2]) + lines[2][:lost])
-    told = []
-    write_predictions(cut, detector, sources, EVERYTHING, told.append)
-    assert told == [2, 1, 1]
+    (cut / "masks" / "deep" / "c.png").unlink()
+    seen.clear()
+    write_predictions(cut, detector, sources, EVERYTHING)
+    # The last two, by their places among these; and the first two, once more for the page.
+    assert seen == [["0", "1"], ["0", "1"]]
     files = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
     assert len(files) == 4 + 2 * 3
     for file in files:
@@ -167,3 +190,99 @@ def test_what_is_asked_wrongly_is_one_line(tmp_path, sources, changes, words):
         predict("run", asked(tmp_path, **changes))
     with pytest.raises(ConfigError, match="--workdir"):
         predict("", asked(tmp_path))
+
+
+def test_pictures_that_are_wanted_later_are_drawn_for_all_images(tmp_path, looked, sources):
+    detector, seen = looked
+    out = tmp_path / "out"
+    write_predictions(out, detector, sources, Extras(overlays=True))
+    lines = (out / LINES).read_bytes()
+    (out / "overlays" / "a.png").unlink()
+    seen.clear()
+    write_predictions(out, detector, sources, Extras(overlays=True, masks=True))
+    assert seen == [[], ["0", "1", "3"]] and (out / LINES).read_bytes() == lines
+    for kind in ("overlays", "masks"):
+        found = sorted(str(one.relative_to(out / kind)) for one in (out / kind).rglob("*.png"))
+        assert found == ["a.png", "b.png", "deep/c.png"]
+
+
+def test_pictures_lie_in_their_folder_and_none_takes_the_place_of_another(tmp_path):
+    given = [
+        "a.jpg",
+        "b/c.png",
+        "../x/d.jpg",
+        "/abs/e.webp",
+        "b/c.jpg",
+        "f.png",
+        "f.png",
+        "../f.png",
+    ]
+    names = picture_names([Source(name, tmp_path / name) for name in given])
+    assert [str(name) for name in names] == [
+        "a.png", "b/c.png.png", "x/d.png", "abs/e.png", "b/c.jpg.png",
+        "f.png.5.png", "f.png.6.png", "f.png.7.png",
+    ]  # fmt: skip
+    assert picture_names([]) == []
+
+
+def test_photos_or_settings_that_changed_are_others(tmp_path, detector, sources):
+    out = tmp_path / "out"
+    write_predictions(out, detector, sources, Extras())
+    settings = detector.settings._replace(min_score=0.9)
+    with pytest.raises(WorkdirError, match="--out another folder"):
+        write_predictions(out, dataclasses.replace(detector, settings=settings), sources, Extras())
+    Image.new("RGB", (60, 60)).save(tmp_path / "photos" / "b.jpg")
+    with pytest.raises(WorkdirError, match="--out another folder"):
+        write_predictions(out, detector, sources, Extras())
+
+
+def test_two_do_not_write_one_folder(tmp_path, detector, sources):
+    write_predictions(tmp_path, detector, sources, Extras())
+    before = (tmp_path / LINES).read_bytes()
+    with open(tmp_path / LINES, "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(WorkdirError, match="another process writes predictions there"):
+            write_predictions(tmp_path, detector, sources, Extras())
+    assert (tmp_path / LINES).read_bytes() == before
+
+
+def test_what_was_written_is_not_looked_at(tmp_path, detector, sources, capsys):
+    (tmp_path / "run").mkdir()
+    keep(tmp_path / "run", detector)
+    inside = asked(tmp_path, out=str(tmp_path / "photos" / "found"), overlays=True, masks=True)
+    for _ in range(2):
+        assert predict(str(tmp_path / "run"), inside) == 0
+        assert "4 of 5 images" in capsys.readouterr().out
+    folder = tmp_path / "photos"
+    assert is_ours(folder, Source("x", folder / "masks" / "deep" / "x.png"))
+    assert not is_ours(folder, Source("a", folder / "a.png"))
+
+
+def test_a_share_without_images_is_no_failure(tmp_path, detector, sources):
+    (tmp_path / "run").mkdir()
+    keep(tmp_path / "run", detector)
+    assert predict(str(tmp_path / "run"), asked(tmp_path, shard="9/9")) == 0
+    assert (tmp_path / "out" / LINES).read_text() == ""
+
+
+def test_a_name_that_is_no_text_is_written_and_shown(tmp_path, detector, sources, capsys):
+    (tmp_path / "run").mkdir()
+    keep(tmp_path / "run", detector)
+    odd = os.fsdecode(b"bird \xff.png")
+    os.rename(tmp_path / "photos" / "a.png", tmp_path / "photos" / odd)
+    os.rename(tmp_path / "photos" / "bad.jpg", tmp_path / "photos" / os.fsdecode(b"bad \xfe.jpg"))
+    given = asked(tmp_path, formats="jsonl,csv,coco", report=True)
+    assert predict(str(tmp_path / "run"), given) == 0
+    assert "bad \\udcfe.jpg" in capsys.readouterr().out
+    assert odd in [row["image"] for row in read_lines(tmp_path / "out" / LINES)]
+    assert b"bird \xff.png" in (tmp_path / "out" / "predictions.csv").read_bytes()
+    assert "bird \\udcff.png" in (tmp_path / "out" / REPORT).read_text()
+
+
+def test_the_box_of_a_small_object_is_drawn(tmp_path, detector, rng):
+    photo = rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    (found,) = detector.predict([photo])
+    small = FoundObject((20.0, 30.0, 20.3, 30.2), 0.9, 0.01)
+    found = dataclasses.replace(found, object=small)
+    drawn = np.asarray(draw_overlay(detector.parts, Source("a", photo), found))
+    assert (drawn[20, 30] == 255).all()
