@@ -136,7 +136,9 @@ def _class(one: type, only: tuple[str, ...] = ()) -> str:
     }
     title = f"partdisc.{one.__name__}" if one.__name__ in partdisc.__all__ else one.__name__
     text = f"### `{title}`\n\n{_described(one, only)}"
-    return text + "".join(f"- `{name}`: {doc}\n" for name, doc in docs.items() if not only)
+    return text + "".join(
+        f"- `{name}`: {doc}\n" for name, doc in docs.items() if not only or name in only
+    )
 
 
 def _errors() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Parts from Python: `partdisc.discover` and `partdisc.load`, for notebooks and programs."""
 
+import io
 import os
 import pathlib
 from collections.abc import Iterable
@@ -11,9 +12,10 @@ from partdisc import experiment
 from partdisc.config import KEYS
 from partdisc.detector import Detector, load
 from partdisc.detector.sources import Picture, pixels_of
+from partdisc.errors import DataError
 from partdisc.presets.folder import get_config
-from partdisc.validation import check_key
-from partdisc.workdir import Workdir
+from partdisc.validation import check_key, check_value
+from partdisc.workdir import Workdir, atomic
 
 
 def discover(
@@ -38,16 +40,33 @@ def discover(
         key = name.replace("__", ".")
         check_key(key)
         kind = type(KEYS[key].default)
-        config.update_from_flattened_dict({key: kind(value) if kind is float else value})
+        # A whole number may stand for `1.0`, and for the text `8`.
+        value = kind(value) if type(value) is int and kind in (float, str) else value
+        check_value(key, value)
+        config.update_from_flattened_dict({key: value})
     experiment.run(config, os.fspath(workdir), "train")
     return load(pathlib.Path(workdir))
 
 
 def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike) -> pathlib.Path:
-    """Write pictures that lie in memory to files, which the data set is read from."""
+    """Write pictures that lie in memory to files, which the data set is read from.
+
+    A file that has the same content stays, so that what was made of it is reused.
+    """
     with Workdir(workdir) as held:
         folder = held.path / "photos"
         folder.mkdir(exist_ok=True)
+        stale = set(folder.iterdir())
         for place, picture in enumerate(pictures):
-            Image.fromarray(pixels_of(picture)).save(folder / f"{place:06d}.png")
+            path, content = folder / f"{place:06d}.png", io.BytesIO()
+            try:
+                Image.fromarray(pixels_of(picture)).save(content, "PNG")
+            except DataError as error:
+                raise DataError(f"picture {place}: {error}") from None
+            stale.discard(path)
+            if not path.exists() or path.read_bytes() != content.getvalue():
+                with atomic(path) as temporary:
+                    temporary.write_bytes(content.getvalue())
+        for path in stale:
+            path.unlink()
     return folder

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from partdisc.config import KEYS, Key, flatten, split_names
+from partdisc.config import KEYS, flatten, split_names
 from partdisc.errors import ConfigError
 
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
@@ -24,7 +24,7 @@ def validate(config: ml_collections.ConfigDict) -> None:
     for name in sorted(KEYS.keys() - flat.keys()):
         raise ConfigError(f"config.{name} is missing")
     for name, value in flat.items():
-        _check_value(name, value, KEYS[name])
+        check_value(name, value)
     _check_together(config)
 
 
@@ -48,7 +48,13 @@ def check_key(name: str) -> None:
     )
 
 
-def _check_value(name: str, value: object, key: Key) -> None:
+def check_value(name: str, value: object) -> None:
+    """Check the value of a key that exists, for itself.
+
+    Raises:
+      errors.ConfigError: names the key, its value, and what is allowed.
+    """
+    key = KEYS[name]
     found, kind = f"config.{name} is {value!r}; allowed", type(key.default)
     if type(value) not in ((int, float) if kind is float else (kind,)):
         raise ConfigError(f"{found}: {_KINDS[kind]}")

@@ -104,7 +104,7 @@ class Workdir:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path).absolute()
+        self.path = pathlib.Path(path).expanduser().absolute()
         self._lock = None
 
     def __enter__(self) -> "Workdir":

@@ -208,6 +208,12 @@ except WorkdirError as error:
 """
 
 
+def test_the_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Workdir("~/run") as workdir:
+        assert workdir.path == tmp_path / "run" and workdir.path.is_dir()
+
+
 def test_a_second_process_is_refused_until_the_first_has_gone(tmp_path):
     path = tmp_path / "run"
     with Workdir(path):

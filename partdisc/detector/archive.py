@@ -125,7 +125,7 @@ def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"{path}: there is no detector; it is written where a training ends, so run "
             "--mode=train there to its end"
         ) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
         raise WorkdirError(f"{path}: damaged ({error}); run --mode=evaluate there") from None
     if about.get("format") != FORMAT:
         raise WorkdirError(
@@ -133,6 +133,16 @@ def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "--mode=evaluate there with this version"
         )
     return about, arrays
+
+
+def names(path: pathlib.Path) -> dict[tuple[int, ...], str]:
+    """Return the names of parts in a file, by their channels; none where it cannot be read."""
+    try:
+        about, _ = _read(path)
+    except WorkdirError:
+        return {}
+    parts = [part for parts in about["choices"] for part in parts]
+    return {tuple(part["channels"]): part["name"] for part in parts if part["name"]}
 
 
 def _options(layer: type) -> list[str]:

@@ -6,7 +6,7 @@ import pathlib
 
 from partdisc.detector import archive
 from partdisc.detector.detector import Detector
-from partdisc.detector.parts import named, write_parts
+from partdisc.detector.parts import read_names, write_parts
 
 NAME, TABLE = "detector.npz", "parts.csv"
 
@@ -14,13 +14,16 @@ NAME, TABLE = "detector.npz", "parts.csv"
 def keep(folder: pathlib.Path, detector: Detector) -> Detector:
     """Keep a detector in a run's folder, and its parts in a table that names are given in.
 
+    Names that were given to another number of parts are kept too, in the file.
+
     Returns:
-      The detector, its parts with the names that the table has.
+      The detector, its parts with the names that were given.
     """
-    chosen = detector.chosen._replace(parts=named(detector.parts, folder / TABLE))
+    names = archive.names(folder / NAME) | read_names(folder / TABLE)
+    detector = _renamed(detector, names)
     detector.save(folder / NAME)
-    write_parts(folder / TABLE, chosen.parts)
-    return dataclasses.replace(detector, chosen=chosen)
+    write_parts(folder / TABLE, detector.parts)
+    return detector
 
 
 def load(path: str | os.PathLike) -> Detector:
@@ -37,10 +40,10 @@ def load(path: str | os.PathLike) -> Detector:
     path = pathlib.Path(path).expanduser()
     file = path / NAME if path.is_dir() else path
     fields = archive.read(file)
-    table = file.with_name(TABLE)
-    choices = {
-        count: one._replace(parts=named(one.parts, table))
-        for count, one in fields["choices"].items()
-    }
-    chosen = choices.get(len(fields["chosen"].parts), fields["chosen"])
-    return Detector(**fields | {"choices": choices, "chosen": chosen})
+    return _renamed(Detector(**fields), read_names(file.with_name(TABLE)))
+
+
+def _renamed(detector: Detector, names: dict[tuple[int, ...], str]) -> Detector:
+    """Return the same detector with names of parts, by their channels."""
+    choices = {count: one.renamed(names) for count, one in detector.choices.items()}
+    return dataclasses.replace(detector, choices=choices, chosen=detector.chosen.renamed(names))

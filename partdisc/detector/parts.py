@@ -91,6 +91,11 @@ class PartSet(NamedTuple):
     parts: tuple[Part, ...]
     discriminant: Discriminant
 
+    def renamed(self, names: dict[tuple[int, ...], str]) -> "PartSet":
+        """Return the same parts with names, by their channels; the others keep theirs."""
+        parts = (part._replace(name=names.get(part.channels, part.name)) for part in self.parts)
+        return self._replace(parts=tuple(parts))
+
 
 # What a detector has before parts are made of its channels.
 NO_PARTS = PartSet((), Discriminant(np.zeros((0, 0), np.float32), np.zeros(0, np.float32)))
@@ -120,30 +125,29 @@ def write_parts(path: pathlib.Path, parts: tuple[Part, ...]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(part_rows(parts))
     with atomic(path) as temporary:
-        temporary.write_text(text.getvalue())
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def _short(value: object) -> object:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def named(parts: tuple[Part, ...], path: pathlib.Path) -> tuple[Part, ...]:
-    """Give parts the names that a parts.csv has for the same channels; it may be absent.
+def read_names(path: pathlib.Path) -> dict[tuple[int, ...], str]:
+    """Return the names that a parts.csv has, by a part's channels; it may be absent.
 
     Raises:
       errors.DataError: the file is no such table.
     """
     if not path.exists():
-        return parts
+        return {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            names = {row["channels"]: row["name"].strip() for row in csv.DictReader(file)}
-    except (KeyError, UnicodeDecodeError, TypeError, AttributeError, csv.Error) as error:
+            return {
+                tuple(map(int, row["channels"].split())): row["name"].strip()
+                for row in csv.DictReader(file)
+            }
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise DataError(
             f"{path}: no table with the columns name and channels ({error}); delete the file, "
             "and it is written anew"
         ) from None
-    return tuple(
-        part._replace(name=names.get(" ".join(map(str, part.channels)), part.name))
-        for part in parts
-    )

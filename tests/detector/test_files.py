@@ -48,6 +48,13 @@ def test_names_of_the_table_count_by_channels(tmp_path, detector):
     assert [part.name for part in load(tmp_path).with_parts(2).parts] == ["", ""]
     keep(tmp_path, detector.with_parts(2))
     assert "left wing" not in (tmp_path / TABLE).read_text()
+    # They wait in the file, and come back with their parts; a name that is deleted is gone.
+    kept = keep(tmp_path, detector)
+    assert [part.title for part in kept.parts] == ["part 1", "left wing", "part 3"]
+    table = (tmp_path / TABLE).read_text()
+    (tmp_path / TABLE).write_text(table.replace("left wing", ""))
+    keep(tmp_path, detector)
+    assert not any(part.name for part in partdisc.load(tmp_path).parts)
 
 
 def test_a_table_that_is_none_is_one_line(tmp_path, detector):

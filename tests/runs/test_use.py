@@ -15,7 +15,7 @@ import partdisc
 from partdisc import experiment
 from partdisc.data import shapes
 from partdisc.discovery.features import predict
-from partdisc.errors import ConfigError
+from partdisc.errors import ConfigError, DataError
 from partdisc.workdir import Workdir
 
 
@@ -93,8 +93,24 @@ def test_parts_from_python(tmp_path):
     (found,), (same,) = detector.predict(pictures[:1]), again.predict(pictures[:1])
     assert found.parts == same.parts and found.size == (64, 64)
     assert np.array_equal(found.mask, same.mask)
-    with pytest.raises(ConfigError, match="train.stepz"):
-        partdisc.discover(pictures, tmp_path / "run", train__stepz=3)
+    # The same pictures go on where the first call was; fewer leave none of the others behind.
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.np[yz]")}
+    assert kept
+    partdisc.discover(pictures, tmp_path / "run", **options | {"parts__wanted": 2})
+    del kept[tmp_path / "run" / "detector.npz"]
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    for wrong, words in (
+        ({"train__stepz": 3}, "train.stepz"),
+        ({"train__steps": "3"}, "train.steps is '3'; allowed: a whole number"),
+        ({"train__learning_rate": "x"}, "train.learning_rate is 'x'; allowed: a number"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            partdisc.discover(pictures, tmp_path / "run", **wrong)
+    with pytest.raises(DataError, match="picture 4: No such file"):
+        partdisc.discover([*pictures[:4], "none.png"], tmp_path / "run")
+    assert len(list((tmp_path / "run" / "photos").iterdir())) == 6
+    with pytest.raises(DataError, match="picture 3"):
+        partdisc.discover([*pictures[:3], "none.png"], tmp_path / "other")
 
 
 @pytest.mark.runs
