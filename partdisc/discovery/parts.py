@@ -62,7 +62,9 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
     counts = [count for count in COUNTS if count <= detector.layer.parts]
     wanted = 0 if config.parts.wanted == "auto" else int(config.parts.wanted)
     params = {name: np.asarray(value) for name, value in detector.params.items()}
-    key = digest(FORMAT, run.start.key, run.pools.key, params, config.seed, MIRROR, STABLE)
+    constants = (FORMAT, MIRROR, STABLE, cutting.WALK)
+    made_of = (run.start.key, run.pools.key, params, config.detection.half_stride)
+    key = digest(*constants, *made_of, config.seed)
     saved = workdir.load("parts.npz", key)
     if saved is None:
         evidence, mirrored = gather_evidence(run)

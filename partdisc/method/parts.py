@@ -62,8 +62,8 @@ def embed(affinity: jax.Array, *, most: int, walk: int = WALK) -> jax.Array:
       walk: its steps.
 
     Returns:
-      [K, most], the leading eigenvectors of the normalised affinity, strongest first, each times
-      its eigenvalue to the power of the steps.
+      [K, most], K columns if they are fewer: the leading eigenvectors of the normalised affinity,
+      strongest first, each times its eigenvalue to the power of the steps.
 
     References:
       Shi, Malik, "Normalized cuts and image segmentation", PAMI 22(8), 2000.
