@@ -266,6 +266,7 @@ def test_real_faces(real_data, real_weights, run, tmp_path):
         "--config.parts.count=128",
         "--config.train.steps=40",
         "--config.evaluation.alignment_images=40",
+        "--config.detection.half_stride=False",
         "--config.report.photos=12",
         timeout=900,
         optimised=True,
