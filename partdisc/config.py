@@ -106,7 +106,7 @@ SECTIONS = {
             choices=("mean", "constant")),
         "wanted": Key("auto",
             "How many parts to make of the channels for people to read. `auto`: the most that "
-            "half of the images choose like the other half.",
+            "half of the images choose like the other half, each part by itself too.",
             text="auto, or a number from 2 to 24"),
     }),
     "clusters": Section("Clusters of features, which the parts start from (section 3.1).", {

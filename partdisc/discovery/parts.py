@@ -33,8 +33,9 @@ FORMAT = 3
 # The mirrored image counts twice: its places are known exactly, those of the pool are found.
 MIRROR = 2.0
 # `auto` takes the most parts whose partition by half of the images is that by the other half
-# to this adjusted Rand index; the mean of so many ways to halve them.
-STABLE, HALVINGS = 0.7, 3
+# to this adjusted Rand index, and each of which the halves find again to this overlap; both are
+# means of so many ways to halve them.
+STABLE, AGAIN, HALVINGS = 0.7, 0.5, 3
 COUNTS = range(2, MOST + 1)
 # Images on which the parts are looked at, at most, and how many at a time.
 SAMPLE, CHUNK = 240, 16
@@ -62,7 +63,7 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
     counts = [count for count in COUNTS if count <= detector.layer.parts]
     wanted = 0 if config.parts.wanted == "auto" else int(config.parts.wanted)
     params = {name: np.asarray(value) for name, value in detector.params.items()}
-    constants = (FORMAT, MIRROR, STABLE, cutting.WALK)
+    constants = (FORMAT, MIRROR, STABLE, AGAIN, cutting.WALK)
     made_of = (run.start.key, run.pools.key, params, config.detection.half_stride)
     key = digest(*constants, *made_of, config.seed)
     saved = workdir.load("parts.npz", key)
@@ -71,11 +72,10 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
         partitions = partition(evidence, counts, config.seed)
         choices, best = _look(run, evidence, mirrored, partitions)
         facing = fit_facing(*np.moveaxis(evidence.peaks[..., :-1], 1, 0))
-        stable = [len(p.kept) for p in partitions if p.stability >= STABLE]
         saved = {
             "choices": json.dumps([[part._asdict() for part in one.parts] for one in choices]),
             "stability": np.array([p.stability for p in partitions]),
-            "auto": max(stable, default=counts[0]),
+            "auto": most_stable(partitions),
             "best": best,
             "facing_weights": np.asarray(facing.weights),
             "facing_bias": np.asarray(facing.bias),
@@ -87,6 +87,12 @@ def parts_stage(config: Any, workdir: Workdir, run: Run) -> Detector:
     say(f"parts: {count}" + ("" if wanted else ", the most that are stable"))
     facing = Facing(saved["facing_weights"], saved["facing_bias"])
     return detector.with_choices(made, saved["best"], facing).with_parts(count)
+
+
+def most_stable(partitions: list[Partition]) -> int:
+    """Return the largest number of parts that is stable, as a whole and each part; or the least."""
+    stable = (len(p.kept) for p in partitions if p.stability >= STABLE and p.kept.min() >= AGAIN)
+    return max(stable, default=min(len(p.kept) for p in partitions))
 
 
 def affinity(pools: np.ndarray, mirrored: np.ndarray) -> jax.Array:

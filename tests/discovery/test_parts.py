@@ -57,6 +57,25 @@ def test_planted_groups_are_the_most_stable_partition(rng):
     assert adjusted_rand_score(again[0].labels, best.labels) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("stability", "again", "wanted"),
+    [
+        ((0.9, 0.8, 0.75), (0.9, 0.6, 0.55), 4),
+        ((0.9, 0.8, 0.65), (0.9, 0.6, 0.55), 3),  # as a whole, 4 are not stable
+        ((0.9, 0.8, 0.75), (0.9, 0.6, 0.45), 3),  # one of 4 is not found again
+        ((0.9, 0.5, 0.75), (0.9, 0.2, 0.55), 4),  # that 3 are not stable says nothing of 4
+        ((0.7, 0.1, 0.1), (0.5, 0.1, 0.1), 2),
+        ((0.6, 0.1, 0.1), (0.4, 0.1, 0.1), 2),  # none is: the fewest
+    ],
+)
+def test_the_most_parts_that_are_stable_each_by_itself(stability, again, wanted):
+    partitions = [
+        Partition(np.zeros(4, int), whole, np.array([0.95] * (count - 1) + [least]), None)
+        for count, whole, least in zip((2, 3, 4), stability, again, strict=True)
+    ]
+    assert stage.most_stable(partitions) == wanted
+
+
 def test_what_the_mirror_moves_is_measured_in_sides_of_the_object(run):
     _, mirrored = stage.gather_evidence(run)
     (four,) = partition(planted_evidence(np.random.default_rng(0)), [4], seed=0)
