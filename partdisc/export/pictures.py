@@ -89,9 +89,8 @@ class Pictures(NamedTuple):
 
 def is_ours(folder: pathlib.Path, source: Source) -> bool:
     """Return whether an image is one that was written to a folder of predictions."""
-    ours = [(folder / name).resolve() for name in (OVERLAYS, MASKS)]
-    path = pathlib.Path(source.picture)
-    return not set(ours).isdisjoint(path.parent.resolve().parents) or path.parent.resolve() in ours
+    there = pathlib.Path(source.picture).parent.resolve()
+    return any(there.is_relative_to(folder.resolve() / kind) for kind in (OVERLAYS, MASKS))
 
 
 def picture_names(sources: list[Source]) -> list[pathlib.PurePath]:

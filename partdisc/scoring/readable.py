@@ -80,8 +80,9 @@ def _scores_and_boxes(
         scores.append(found[:, :-1].max(axis=0))
         facing[n] = detector.facing_in(np.asarray(probs)[0, :cells])
         geometry = run.inputs.geometry.take(int(image))
-        cells = detector.stride, detector.backbone.origin
-        background = on_pixels(found[:, -1].reshape(grids[0]), geometry.working, *cells)
+        background = found[:, -1].reshape(grids[0])
+        lines = detector.stride, detector.backbone.origin
+        background = on_pixels(background, geometry.working, *lines)
         whole = find_object(1.0 - background, geometry)
         if whole:
             boxes[n] = whole.box

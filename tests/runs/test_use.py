@@ -12,7 +12,7 @@ from PIL import Image
 from program import DEMO, ROOT, SMALL, one_line
 
 import partdisc
-from partdisc import experiment
+from partdisc import api, experiment
 from partdisc.data import shapes
 from partdisc.discovery.features import predict
 from partdisc.errors import ConfigError, DataError
@@ -93,7 +93,7 @@ def test_parts_from_python(tmp_path):
     (found,), (same,) = detector.predict(pictures[:1]), again.predict(pictures[:1])
     assert found.parts == same.parts and found.size == (64, 64)
     assert np.array_equal(found.mask, same.mask)
-    # The same pictures go on where the first call was; fewer leave none of the others behind.
+    # The same pictures go on where the first call was.
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").glob("*.np[yz]")}
     assert kept
     partdisc.discover(pictures, tmp_path / "run", **options | {"parts__wanted": 2})
@@ -111,6 +111,9 @@ def test_parts_from_python(tmp_path):
     assert len(list((tmp_path / "run" / "photos").iterdir())) == 6
     with pytest.raises(DataError, match="picture 3"):
         partdisc.discover([*pictures[:3], "none.png"], tmp_path / "other")
+    # Fewer pictures leave none of the others behind.
+    folder = api._kept(pictures[:4], tmp_path / "run")
+    assert sorted(path.name for path in folder.iterdir()) == [f"{n:06d}.png" for n in range(4)]
 
 
 @pytest.mark.runs
