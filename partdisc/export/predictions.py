@@ -72,7 +72,7 @@ def write_predictions(
             for place, row in enumerate(read_lines(folder / LINES))
             if "problem" in row
         }
-        pictures.complete(sources, files, bad)
+        pictures.complete(sources[:done], files[:done], bad)
         for name in extras.formats:
             ending, write = FORMATS[name]
             with atomic(folder / f"predictions.{ending}") as temporary:
