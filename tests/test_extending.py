@@ -12,7 +12,7 @@ from PIL import Image
 
 from partdisc import export
 from partdisc.backbones import network, unit_features
-from partdisc.backbones.layers import Conv, MaxPool
+from partdisc.backbones.layers import Conv, MaxPool, outputs
 from partdisc.backbones.weights import load_weights
 from partdisc.config import KEYS, base_config
 from partdisc.data import DataSettings, open_dataset, readers, record
@@ -49,11 +49,11 @@ class ToyBackbone:
     """As a module `partdisc/backbones/toy.py` would be."""
 
     LAYERS = (Conv("conv1", 8, 3), MaxPool("pool1", 2, 2))
-    OUTPUTS = ("pool1",)
+    OUTPUTS = outputs(LAYERS, ("pool1",))
 
 
 def test_a_backbone(monkeypatch, known, rng):
-    monkeypatch.setitem(network.ARCHITECTURES, "toy", ToyBackbone)
+    monkeypatch.setitem(network.ARCHITECTURES, "toy", ToyBackbone.OUTPUTS)
     known("backbone.name", "toy")
     assert lines(ToyBackbone) + 2 <= LINES
     config = base_config()

@@ -1,54 +1,27 @@
-"""The files that weights come in: our npz, Keras's h5 and torchvision's pth.
+"""The files that weights come in: our npz, Keras's h5, torchvision's pth, safetensors.
 
-Each reader gives the parameters under our names and in our layout, `layer/kernel` [height, width,
-in, out] and `layer/bias` [out], and leaves out what it does not know. Whether that is enough for a
-backbone is not its concern.
+Each reader gives the parameters under our names and in our layout, kernels `[..., in, out]`, and
+leaves out what it does not know. Whether that is enough for a backbone is not its concern.
 """
 
-import hashlib
 import pathlib
+import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 import h5py
 import numpy as np
+import safetensors.numpy
 
-from partdisc.backbones import vgg16
+from partdisc.backbones import dinov2, vgg16
 from partdisc.backbones.layers import Conv
-from partdisc.backbones.preprocessing import BVLC, KERAS, TORCHVISION, Preprocessing
+from partdisc.backbones.preprocessing import BVLC, IMAGENET, KERAS, Preprocessing
+from partdisc.backbones.published import DOWNLOADS, check_digest
 from partdisc.errors import WeightsError
 
 Arrays = dict[str, np.ndarray]
 
 _VGG16_CONVS = [layer.name for layer in vgg16.LAYERS if isinstance(layer, Conv)]
-
-KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-# The published files: what the digest of the bytes begins with.
-_DIGESTS = {
-    KERAS_FILE: ("md5", "6d6bbae143d832006294945121d1f1fc"),
-    "vgg16-397923af.pth": ("sha256", "397923af"),
-}
-
-
-def check_digest(path: pathlib.Path, name: str) -> None:
-    """Compare a file with the published one of some name.
-
-    Args:
-      path: the file.
-      name: that it is published under; any digest will do for a name that nobody publishes.
-
-    Raises:
-      WeightsError: it is another file, or a damaged one.
-    """
-    if name not in _DIGESTS:
-        return
-    algorithm, expected = _DIGESTS[name]
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, algorithm).hexdigest()
-    if not found.startswith(expected):
-        raise WeightsError(
-            f"{path}: {algorithm} {found[: len(expected)]}, but the published {name} has "
-            f"{expected}; fetch it again, or rename it if it is meant to differ"
-        )
 
 
 def _npz(path: pathlib.Path) -> Arrays:
@@ -59,7 +32,7 @@ def _npz(path: pathlib.Path) -> Arrays:
         return dict(file)
 
 
-def _h5(path: pathlib.Path) -> Arrays:
+def _vgg16_h5(path: pathlib.Path) -> Arrays:
     arrays = {}
     with h5py.File(path, "r") as file:
         for layer in _VGG16_CONVS:
@@ -75,12 +48,13 @@ def _h5(path: pathlib.Path) -> Arrays:
     return arrays
 
 
-def _pth(path: pathlib.Path) -> Arrays:
+def _vgg16_pth(path: pathlib.Path) -> Arrays:
     try:
         import torch
     except ImportError as error:
         raise WeightsError(
-            f"{path}: .pth files need PyTorch: pip install 'partdisc[torch]', or use {KERAS_FILE}"
+            f"{path}: .pth files need PyTorch: pip install 'partdisc[torch]', or use "
+            f"{DOWNLOADS['vgg16'].file}"
         ) from error
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
@@ -98,42 +72,110 @@ def _pth(path: pathlib.Path) -> Arrays:
     return arrays
 
 
-_READERS: dict[str, tuple[Callable[[pathlib.Path], Arrays], Preprocessing]] = {
-    ".npz": (_npz, KERAS),
-    ".h5": (_h5, KERAS),
-    ".pth": (_pth, TORCHVISION),
+# Names in a file of DINOv2, as Hugging Face keeps it, and ours; one file has one of the names
+# that were given to the attention's projections at different times.
+_DINOV2_LEADING = {
+    "embeddings.cls_token": "class/embedding",
+    "embeddings.register_tokens": "registers/embedding",
+    "embeddings.position_embeddings": "positions/embedding",
+    "embeddings.patch_embeddings.projection": "patches",
+    "layernorm": "norm",
 }
-SUFFIXES = tuple(_READERS)
+_DINOV2_BLOCK = {
+    "norm1": "norm1",
+    "attention.attention.query": "query",
+    "attention.attention.key": "key",
+    "attention.attention.value": "value",
+    "attention.output.dense": "out",
+    "attention.q_proj": "query",
+    "attention.k_proj": "key",
+    "attention.v_proj": "value",
+    "attention.o_proj": "out",
+    "layer_scale1.lambda1": "scale1/scale",
+    "norm2": "norm2",
+    "mlp.fc1": "fc1",
+    "mlp.fc2": "fc2",
+    "layer_scale2.lambda1": "scale2/scale",
+}
+
+
+def _dinov2(path: pathlib.Path) -> Arrays:
+    arrays = {}
+    for name, array in safetensors.numpy.load_file(path).items():
+        module, _, leaf = name.rpartition(".")
+        if leaf not in ("weight", "bias"):
+            module, leaf = name, ""
+        block = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)", module)
+        known = _DINOV2_BLOCK.get(block[2]) if block else _DINOV2_LEADING.get(module)
+        if known is None:
+            continue  # the mask token of training, a classifier
+        ours = f"block{int(block[1]) + 1}/{known}" if block else known
+        if array.ndim == 4:
+            array = array.transpose(2, 3, 1, 0)
+        elif leaf == "weight" and array.ndim == 2:
+            array = array.T
+        elif array.ndim == 3:
+            array = array[0]  # embeddings have a leading axis of one image
+        kind = {"weight": "scale" if array.ndim == 1 else "kernel"}.get(leaf, leaf)
+        arrays[f"{ours}/{kind}" if kind else ours] = array
+    return arrays
+
+
+class Format(NamedTuple):
+    """A kind of file of weights.
+
+    Attributes:
+      read: gives its arrays.
+      preprocessing: of the images that such weights were trained on.
+    """
+
+    read: Callable[[pathlib.Path], Arrays]
+    preprocessing: Preprocessing
+
+
+# Of each architecture: from the ending of a file to what it is.
+FORMATS = {
+    "vgg16": {
+        ".npz": Format(_npz, KERAS),
+        ".h5": Format(_vgg16_h5, KERAS),
+        ".pth": Format(_vgg16_pth, IMAGENET),
+    },
+    "googlenet": {".npz": Format(_npz, BVLC)},
+    **{name: {".safetensors": Format(_dinov2, IMAGENET)} for name in dinov2.ARCHITECTURES},
+}
+_NOT_THESE = {
+    "googlenet": "; it is BVLC's: the one of torchvision is another network (batch "
+    "normalisation, other kernels)",
+}
 
 
 def read(path: pathlib.Path, name: str) -> tuple[Arrays, Preprocessing]:
     """Read a file of weights.
 
     Args:
-      path: a .npz, .h5 or .pth file.
-      name: of the architecture, "vgg16" or "googlenet".
+      path: the file.
+      name: of the architecture, one of `FORMATS`.
 
     Returns:
       All parameters found, and the preprocessing that goes with them.
 
     Raises:
-      WeightsError: the file cannot be read, is none of these kinds, or is not the published one
-        whose name it bears.
+      WeightsError: the file cannot be read, is none of the architecture's kinds, or is not the
+        published one whose name it bears.
     """
-    if path.suffix not in _READERS:
-        raise WeightsError(f"{path}: '{path.suffix}' is not one of {', '.join(SUFFIXES)}")
-    if name == "googlenet" and path.suffix != ".npz":
+    known = FORMATS[name]
+    if path.suffix not in known:
         raise WeightsError(
-            f"{path}: googlenet is BVLC's and comes as .npz only; the one of torchvision is "
-            "another network (batch normalisation, other kernels)"
+            f"{path}: weights of {name} come as {', '.join(known)}, not as "
+            f"'{path.suffix}'{_NOT_THESE.get(name, '')}"
         )
-    reader, preprocessing = _READERS[path.suffix]
+    kind = known[path.suffix]
     try:
         check_digest(path, path.name)
-        arrays = reader(path)
+        arrays = kind.read(path)
     except WeightsError:
         raise
-    except Exception as error:  # the three libraries fail in a dozen ways on a damaged file
+    except Exception as error:  # the libraries fail in a dozen ways on a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise WeightsError(f"{path}: not a readable {path.suffix} file: {reason}") from error
-    return arrays, BVLC if name == "googlenet" else preprocessing
+    return arrays, kind.preprocessing

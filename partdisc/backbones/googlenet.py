@@ -1,6 +1,13 @@
 """GoogLeNet (Szegedy et al., 2015, table 1) as BVLC trained it in Caffe, without its classifier."""
 
-from partdisc.backbones.layers import Conv, Inception, Layer, LocalResponseNorm, MaxPool
+from partdisc.backbones.layers import (
+    Conv,
+    Inception,
+    Layer,
+    LocalResponseNorm,
+    MaxPool,
+    outputs,
+)
 
 LAYERS: tuple[Layer, ...] = (
     Conv("conv1/7x7_s2", 64, 7, 2),
@@ -19,4 +26,4 @@ LAYERS: tuple[Layer, ...] = (
     Inception("inception_4d", 112, 144, 288, 32, 64, 64),
     Inception("inception_4e", 256, 160, 320, 32, 128, 128),
 )
-OUTPUTS = tuple(layer.name for layer in LAYERS if isinstance(layer, Inception))
+OUTPUTS = outputs(LAYERS, tuple(layer.name for layer in LAYERS if isinstance(layer, Inception)))

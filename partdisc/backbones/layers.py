@@ -6,7 +6,7 @@ the names and shapes of its parameters, its stride and its receptive field.
 All images and maps are `[B, H, W, C]`, all kernels `[height, width, in, out]`, float32.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import flax.linen as nn
 import jax
@@ -80,6 +80,31 @@ def local_response_norm(x: jax.Array) -> jax.Array:
     energy = sum(squares[..., i : i + channels] for i in range(5))
     root = lax.rsqrt(1.0 + (1e-4 / 5) * energy)
     return x * root * jnp.sqrt(root)  # s^-1/2 s^-1/4: three times faster than a power
+
+
+class Layer(Protocol):
+    """What a backbone is a list of; a named tuple, so that equal ones compile once.
+
+    Attributes:
+      name: what its parameters' names begin with, and what its output goes by.
+      size: side of the window that an output looks at, in cells of its input.
+      stride: step between windows, in cells.
+      lead: how far a window's centre lies beyond `stride` times its index, in cells.
+    """
+
+    name: str
+    size: float
+    stride: int
+    lead: float
+
+    def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
+        """Turn maps [B, H, W, C] into maps [B, H / stride, W / stride, D]."""
+
+
+def outputs(layers: tuple[Layer, ...], names: tuple[str, ...]) -> dict[str, tuple[Layer, ...]]:
+    """Return, for each layer that may be asked for, the layers from the image to it."""
+    ends = {layer.name: end for end, layer in enumerate(layers, 1)}
+    return {name: layers[: ends[name]] for name in names}
 
 
 class Conv(NamedTuple):
@@ -160,6 +185,3 @@ class Inception(NamedTuple):
             ],
             axis=-1,
         )
-
-
-Layer = Conv | MaxPool | LocalResponseNorm | Inception

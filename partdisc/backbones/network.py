@@ -8,18 +8,23 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from partdisc.backbones import googlenet, vgg16
+from partdisc.backbones import dinov2, googlenet, vgg16
 from partdisc.backbones.layers import Layer
 from partdisc.errors import ConfigError
 
-ARCHITECTURES = {"vgg16": vgg16, "googlenet": googlenet}
+# Of each network: from the layer that may be asked for to all layers up to it.
+ARCHITECTURES: dict[str, dict[str, tuple[Layer, ...]]] = {
+    "vgg16": vgg16.OUTPUTS,
+    "googlenet": googlenet.OUTPUTS,
+    **dinov2.ARCHITECTURES,
+}
 
 
 class Network(nn.Module):
     """Apply a list of layers; `params` is flat, with the names `layer/kernel`, `layer/bias`.
 
     `half_stride` asks for the outputs between the cells as well: the last layer that thins
-    out its cells, and all after it, see its input at four shifts of one of its cells.
+    out its cells, and all after it, see its input at four shifts of half its stride.
     """
 
     layers: tuple[Layer, ...]
@@ -29,21 +34,21 @@ class Network(nn.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         x = images
         thinning = [i for i, layer in enumerate(self.layers) if layer.stride > 1]
-        if self.half_stride and (not thinning or self.layers[thinning[-1]].stride != 2):
-            raise ValueError("half_stride: the last layer with a stride must have 2")
+        if self.half_stride and (not thinning or self.layers[thinning[-1]].stride % 2):
+            raise ValueError("half_stride: the last layer with a stride must have an even one")
         for i, layer in enumerate(self.layers):
             if self.half_stride and i == thinning[-1]:
-                x = _shifted(x)
+                x = _shifted(x, layer.stride // 2)
             x = layer(self, x)
         return _interleaved(x) if self.half_stride else x
 
 
-def _shifted(x: jax.Array) -> jax.Array:
-    """Stack maps [B, H, W, C] shifted by (0, 0), (0, 1), (1, 0), (1, 1) cells: [4 B, ...]."""
+def _shifted(x: jax.Array, by: int) -> jax.Array:
+    """Stack maps [B, H, W, C] shifted by (0, 0), (0, 1), (1, 0), (1, 1) x `by`: [4 B, ...]."""
     height, width = x.shape[1:3]
-    x = jnp.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)], mode="edge")
+    x = jnp.pad(x, [(0, 0), (0, by), (0, by), (0, 0)], mode="edge")
     return jnp.concatenate(
-        [x[:, dy : dy + height, dx : dx + width] for dy in (0, 1) for dx in (0, 1)]
+        [x[:, dy : dy + height, dx : dx + width] for dy in (0, by) for dx in (0, by)]
     )
 
 
@@ -77,8 +82,8 @@ class Backbone:
         return math.prod(layer.stride for layer in self.layers)
 
     @property
-    def receptive_field(self) -> int:
-        """Side of the square of the image that a cell can see, in pixels."""
+    def receptive_field(self) -> float:
+        """Side of the square of the image that a cell can see, in pixels; infinite if all."""
         field, step = 1, 1
         for layer in self.layers:
             field += (layer.size - 1) * step
@@ -98,6 +103,14 @@ class Backbone:
             centre += layer.lead * step
             step *= layer.stride
         return centre
+
+    @property
+    def description(self) -> str:
+        """What the features are, for people."""
+        seen = f"receptive field {self.receptive_field} pixels"
+        if math.isinf(self.receptive_field):
+            seen = "every cell sees the whole image"
+        return f"{self.name} {self.layer}, {self.channels} channels, stride {self.stride}, {seen}"
 
     @property
     def module(self) -> Network:
@@ -128,9 +141,9 @@ class Backbone:
           params: parameters named as in `param_shapes`.
           images: preprocessed [B, H, W, 3] float32, H and W multiples of the stride.
           half_stride: whether to compute the cells halfway between as well. They are those
-            of the image shifted by half a stride, but for its borders, at the cost of the
-            layers behind the last pooling: nothing for a `pool` of VGG16, and a third for
-            GoogLeNet's `inception_4b`.
+            of the image shifted by half a stride, but for its borders. They cost three more
+            passes of what comes from the last layer with a stride on: nothing for a `pool` of
+            VGG16, a third of all for GoogLeNet's `inception_4b`, and all for a transformer.
 
         Returns:
           Features [B, h, w, C], float32, with h = H / stride and w = W / stride, or
@@ -151,9 +164,8 @@ def backbone(name: str, layer: str) -> Backbone:
     """Name a network up to one of its layers.
 
     Args:
-      name: "vgg16" or "googlenet".
-      layer: for VGG16 "pool3", "conv4_3", "pool4", "conv5_3" or "pool5"; for GoogLeNet
-        "inception_3a", "inception_3b" or "inception_4a" to "inception_4e".
+      name: one of `ARCHITECTURES`.
+      layer: one of its outputs; for VGG16 "pool3", "conv4_3", "pool4", "conv5_3" or "pool5".
 
     Returns:
       The backbone; it holds no parameters.
@@ -163,9 +175,8 @@ def backbone(name: str, layer: str) -> Backbone:
     """
     if name not in ARCHITECTURES:
         raise ConfigError(f"backbone.name: '{name}' is not one of {', '.join(ARCHITECTURES)}")
-    architecture = ARCHITECTURES[name]
-    if layer not in architecture.OUTPUTS:
-        allowed = ", ".join(architecture.OUTPUTS)
+    outputs = ARCHITECTURES[name]
+    if layer not in outputs:
+        allowed = ", ".join(outputs)
         raise ConfigError(f"backbone.layer: '{layer}' of {name} is not one of {allowed}")
-    end = [each.name for each in architecture.LAYERS].index(layer) + 1
-    return Backbone(name, layer, architecture.LAYERS[:end])
+    return Backbone(name, layer, outputs[layer])

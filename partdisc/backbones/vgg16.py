@@ -1,6 +1,6 @@
 """VGG16 (Simonyan and Zisserman, 2015, table 1, column D), without its classifier."""
 
-from partdisc.backbones.layers import Conv, Layer, MaxPool
+from partdisc.backbones.layers import Conv, Layer, MaxPool, outputs
 
 
 def _block(number: int, convs: int, channels: int) -> tuple[Layer, ...]:
@@ -15,4 +15,4 @@ LAYERS: tuple[Layer, ...] = (
     *_block(4, 3, 512),
     *_block(5, 3, 512),
 )
-OUTPUTS = ("pool3", "conv4_3", "pool4", "conv5_3", "pool5")
+OUTPUTS = outputs(LAYERS, ("pool3", "conv4_3", "pool4", "conv5_3", "pool5"))

@@ -14,13 +14,13 @@ import numpy as np
 
 from partdisc.backbones import formats
 from partdisc.backbones.download import download
-from partdisc.backbones.network import Backbone
+from partdisc.backbones.network import ARCHITECTURES, Backbone
 from partdisc.backbones.preprocessing import KERAS, Preprocessing
+from partdisc.backbones.published import DOWNLOADS, check_digest
 from partdisc.errors import WeightsError
 
-_KERAS_URL = (
-    f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{formats.KERAS_FILE}"
-)
+# Spread of embeddings that are drawn, as of those that a transformer starts its training with.
+_EMBEDDING = np.float32(0.02)
 
 
 class Weights(NamedTuple):
@@ -48,10 +48,11 @@ def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
 
     Args:
       backbone: the network and its last layer; weights of later layers are not needed.
-      source: a .npz, .h5 or .pth file; a folder with such a file whose name begins with the
-        backbone's; "random" for seeded He initialisation; "" to look in the folder named by the
-        environment variable PARTDISC_WEIGHTS, then in the cache (~/.cache/partdisc), and then to
-        download VGG16 into the cache.
+      source: a file of a kind that `formats.FORMATS` lists; a folder with such a file whose
+        name begins with the backbone's, or with a `model.safetensors`; "random" for seeded
+        initialisation; "" to look in the folder named by the environment variable
+        PARTDISC_WEIGHTS, then in the cache (~/.cache/partdisc), and then to download the
+        published file into the cache.
       seed: of "random"; unused otherwise.
 
     Returns:
@@ -76,18 +77,30 @@ def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
 
 
 def _random(backbone: Backbone, seed: int) -> Weights:
-    """Draw kernels from N(0, 2 / fan in) (He et al., 2015, equation 10); biases are zero."""
-    params = {}
-    for name, shape in backbone.param_shapes.items():
-        array = np.zeros(shape, np.float32)
-        if len(shape) == 4:
-            # By name, so that a network and a longer one share their first layers.
-            rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
-            scale = np.float32(math.sqrt(2 / math.prod(shape[:-1])))
-            array = rng.standard_normal(shape, np.float32) * scale
-        params[name] = jnp.asarray(array)
+    """Draw parameters, each by its name: a network and a longer one share their first layers."""
+    params = {
+        name: jnp.asarray(
+            _draw(name, shape, np.random.default_rng([seed, zlib.crc32(name.encode())]))
+        )
+        for name, shape in backbone.param_shapes.items()
+    }
     digest = hashlib.sha256(f"random {seed}".encode()).hexdigest()
-    return Weights(params, KERAS, digest, f"random, seed {seed}", "random", seed)
+    kinds = list(formats.FORMATS.get(backbone.name, {}).values())
+    preprocessing = kinds[0].preprocessing if kinds else KERAS
+    return Weights(params, preprocessing, digest, f"random, seed {seed}", "random", seed)
+
+
+def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Draw kernels from N(0, 2 / fan in) (He et al., 2015, equation 10) and embeddings."""
+    match name.rpartition("/")[2]:
+        case "kernel":
+            scale = np.float32(math.sqrt(2 / math.prod(shape[:-1])))
+            return rng.standard_normal(shape, np.float32) * scale
+        case "embedding":
+            return rng.standard_normal(shape, np.float32) * _EMBEDDING
+        case "scale":
+            return np.ones(shape, np.float32)
+    return np.zeros(shape, np.float32)
 
 
 def _automatic(backbone: Backbone) -> Weights:
@@ -100,33 +113,52 @@ def _automatic(backbone: Backbone) -> Weights:
         weights, _ = _search(backbone, folder)
         if weights is not None:
             return weights
-    if backbone.name != "vgg16":
+    if backbone.name not in DOWNLOADS:
         raise WeightsError(
             f"backbone.weights: none found for {_title(backbone)}, and {backbone.name} has no "
-            f"default download: put {backbone.name}*.npz in {cache} or the folder named by "
+            f"default download: put {_pattern(backbone)} in {cache} or the folder named by "
             "PARTDISC_WEIGHTS, or set backbone.weights to a file, or to random for a try-out"
         )
-    path = cache / formats.KERAS_FILE
-    print(f"downloading {_KERAS_URL} (56 MB) to {path}", file=sys.stderr)
-    download(_KERAS_URL, path, lambda part: formats.check_digest(part, path.name))
+    known = DOWNLOADS[backbone.name]
+    path = cache / known.file
+    print(f"downloading {known.url} ({known.size} MB) to {path}", file=sys.stderr)
+    download(known.url, path, lambda part: check_digest(part, path.name))
     return _load(backbone, path)
 
 
 def _search(backbone: Backbone, folder: pathlib.Path) -> tuple[Weights | None, str]:
     """Load the first file of a folder that has all layers, or say why none has."""
-    paths = [
-        path
-        for suffix in formats.SUFFIXES
-        for path in sorted(folder.glob(f"{backbone.name}*{suffix}"))
-    ]
     reasons = []
-    for path in paths:
+    for path in _candidates(backbone, folder):
         arrays, preprocessing = formats.read(path, backbone.name)
         lacking = [name for name in backbone.param_shapes if name not in arrays]
         if not lacking:
             return _check(backbone, path, arrays, preprocessing), ""
         reasons.append(f"{path.name} lacks {lacking[0]}")
-    return None, "; ".join(reasons) or f"no file {backbone.name}*{{{','.join(formats.SUFFIXES)}}}"
+    return None, "; ".join(reasons) or f"no file {_pattern(backbone)}"
+
+
+def _candidates(backbone: Backbone, folder: pathlib.Path) -> list[pathlib.Path]:
+    """List the files of a folder that may be of a backbone, by their names."""
+    # What begins with the longer name of another network is of that one.
+    longer = [name for name in ARCHITECTURES if name.startswith(f"{backbone.name}_")]
+    paths = []
+    for suffix in formats.FORMATS.get(backbone.name, {}):
+        paths += [
+            path
+            for path in sorted(folder.glob(f"{backbone.name}*{suffix}"))
+            if not path.name.startswith(tuple(longer))
+        ]
+        if suffix == ".safetensors":
+            paths += sorted(folder.glob(f"model{suffix}"))  # as the publisher's folder has it
+    return paths
+
+
+def _pattern(backbone: Backbone) -> str:
+    """Say which names `_candidates` looks for."""
+    suffixes = list(formats.FORMATS.get(backbone.name, {}))
+    ending = suffixes[0] if len(suffixes) == 1 else f"{{{','.join(suffixes)}}}"
+    return f"{backbone.name}*{ending}"
 
 
 def _load(backbone: Backbone, path: pathlib.Path) -> Weights:
@@ -137,6 +169,10 @@ def _check(
     backbone: Backbone, path: pathlib.Path, arrays: formats.Arrays, preprocessing: Preprocessing
 ) -> Weights:
     """Keep what the backbone needs, and make sure that it is all there."""
+    if (tokens := "registers/embedding") in arrays and tokens not in backbone.param_shapes:
+        raise WeightsError(
+            f"{path}: is of a network with registers; set backbone.name to {backbone.name}_reg"
+        )
     params = {}
     for name, shape in backbone.param_shapes.items():
         if name not in arrays:

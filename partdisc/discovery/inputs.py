@@ -77,10 +77,7 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
     inputs = open_data(config, workdir)
     dataset, network, geometry = inputs.dataset, inputs.backbone, inputs.geometry
     weights = load_weights(network, config.backbone.weights, seed=config.seed)
-    say(
-        f"backbone: {network.name} {network.layer}, {network.channels} channels, stride "
-        f"{network.stride}, receptive field {network.receptive_field} pixels; {weights.origin}"
-    )
+    say(f"backbone: {network.description}; {weights.origin}")
     _check_enough(config, dataset, geometry, network)
     key = digest(
         dataset.fingerprint,

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from partdisc.backbones import backbone, formats, load_weights, weights
+from partdisc.backbones import backbone, load_weights, published
 from partdisc.backbones.download import download
 from partdisc.errors import WeightsError
 
@@ -118,17 +118,18 @@ def test_automatic_weights_are_downloaded_once_and_checked(tmp_path, monkeypatch
     monkeypatch.delenv("PARTDISC_WEIGHTS", raising=False)
 
     with Server(content, cut=len(content) // 2) as server:
-        monkeypatch.setattr(weights, "_KERAS_URL", server.url)
+        known = published.DOWNLOADS["vgg16"]._replace(url=server.url)
+        monkeypatch.setitem(published.DOWNLOADS, "vgg16", known)
         with pytest.raises(WeightsError, match="md5 .* but the published"):
             load_weights(net, "", seed=0)
         assert list(cache.iterdir()) == []
 
-        digest = ("md5", hashlib.md5(content).hexdigest())
-        monkeypatch.setitem(formats._DIGESTS, formats.KERAS_FILE, digest)
+        known = known._replace(digest=hashlib.md5(content).hexdigest())
+        monkeypatch.setitem(published.DOWNLOADS, "vgg16", known)
         found = load_weights(net, "", seed=0)
         requests = len(server.starts)
         load_weights(net, "", seed=0)
         assert len(server.starts) == requests
-    assert [path.name for path in cache.iterdir()] == [formats.KERAS_FILE]
+    assert [path.name for path in cache.iterdir()] == [known.file]
     for name in params:
         np.testing.assert_array_equal(found.params[name], params[name], err_msg=name)

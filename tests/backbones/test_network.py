@@ -9,12 +9,17 @@ import pytest
 
 from partdisc.backbones import Preprocessing, backbone, load_weights, preprocess
 from partdisc.backbones.layers import conv, local_response_norm, max_pool
-from partdisc.backbones.preprocessing import BVLC, KERAS, TORCHVISION
+from partdisc.backbones.preprocessing import BVLC, IMAGENET, KERAS
 from partdisc.errors import ConfigError
 
 VGG16_LAYERS = ["pool3", "conv4_3", "pool4", "conv5_3", "pool5"]
 GOOGLENET_LAYERS = [f"inception_{i}" for i in ("3a", "3b", "4a", "4b", "4c", "4d", "4e")]
-ALL = [("vgg16", name) for name in VGG16_LAYERS] + [("googlenet", n) for n in GOOGLENET_LAYERS]
+VIT_LAYERS = ["norm", "block1", "block12", "block1_keys", "block12_keys"]
+ALL = [
+    *(("vgg16", name) for name in VGG16_LAYERS),
+    *(("googlenet", name) for name in GOOGLENET_LAYERS),
+    *(("dinov2_vits14_reg", name) for name in VIT_LAYERS),
+]
 
 
 # --- Names, shapes and geometry --------------------------------------------------------------
@@ -42,12 +47,17 @@ def test_output_shape(name, layer):
         ("googlenet", "inception_3b", 480, 8, 91, 6.0),
         ("googlenet", "inception_4b", 512, 16, 235, 14.0),
         ("googlenet", "inception_4e", 832, 16, 427, 14.0),
+        ("dinov2_vits14", "norm", 384, 14, np.inf, 6.5),
+        ("dinov2_vitb14_reg", "block9_keys", 768, 14, np.inf, 6.5),
     ],
 )
 def test_geometry(name, layer, channels, stride, field, origin):
     net = backbone(name, layer)
     assert (net.channels, net.stride, net.receptive_field) == (channels, stride, field)
     assert net.origin == origin
+    seen = "the whole image" if np.isinf(field) else f"receptive field {field} pixels"
+    assert f"{name} {layer}, {channels} channels, stride {stride}, " in net.description
+    assert net.description.endswith(seen)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +118,21 @@ def test_googlenet_has_the_names_and_shapes_of_the_file(real_weights):
 
 
 def test_only_the_layers_asked_for_have_parameters():
-    for name, layers in (("vgg16", VGG16_LAYERS), ("googlenet", GOOGLENET_LAYERS)):
+    blocks = [f"block{number}" for number in range(1, 13)]
+    for name, layers in (
+        ("vgg16", VGG16_LAYERS),
+        ("googlenet", GOOGLENET_LAYERS),
+        ("dinov2_vits14", [*blocks, "norm"]),
+    ):
         sizes = [len(backbone(name, layer).param_shapes) for layer in layers]
         assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
     assert not any(k.startswith("conv4") for k in backbone("vgg16", "pool3").param_shapes)
+    keys = backbone("dinov2_vits14", "block2_keys").param_shapes
+    assert {name.split("/")[1] for name in keys if name.startswith("block2")} == {"norm1", "key"}
 
 
 def test_unknown_names_say_what_is_allowed():
-    with pytest.raises(ConfigError, match=r"backbone\.name: 'resnet' .* vgg16, googlenet"):
+    with pytest.raises(ConfigError, match=r"backbone\.name: 'resnet' .* vgg16, googlenet, dino"):
         backbone("resnet", "pool4")
     with pytest.raises(ConfigError, match=r"backbone\.layer: 'pool9' of vgg16 .* pool3.*pool5"):
         backbone("vgg16", "pool9")
@@ -123,6 +140,8 @@ def test_unknown_names_say_what_is_allowed():
         backbone("vgg16", "conv1_1")
     with pytest.raises(ConfigError, match=r"backbone\.layer: 'pool4' of googlenet .* inception_4b"):
         backbone("googlenet", "pool4")
+    with pytest.raises(ConfigError, match=r"backbone\.layer: 'block13' .* norm, block1, .*_keys"):
+        backbone("dinov2_vits14", "block13")
 
 
 @pytest.mark.parametrize("shape", [(1, 20, 16, 3), (1, 16, 17, 3), (16, 16, 3)])
@@ -206,7 +225,7 @@ def test_no_images_give_no_features():
     "name,layer,file",
     [
         ("googlenet", "inception_4b", "googlenet_bvlc.npz"),
-        ("vgg16", "pool3", "vgg16_conv1_to_conv3.npz"),
+        ("vgg16", "pool3", "vgg16.npz"),
     ],
 )
 def test_real_activations(real_weights, name, layer, file):
@@ -224,7 +243,7 @@ def test_real_activations(real_weights, name, layer, file):
 # --- Preprocessing ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preprocessing", [KERAS, BVLC, TORCHVISION])
+@pytest.mark.parametrize("preprocessing", [KERAS, BVLC, IMAGENET])
 def test_preprocess_equals_loop(rng, preprocessing):
     images = rng.integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
     found = preprocess(jnp.asarray(images), preprocessing)
@@ -273,4 +292,20 @@ def test_cells_halfway_are_those_of_shifted_images(rng, name, layer, shape):
         expected = np.asarray(apply(params, shifted))[inner]
         found = fine[:, dy::2, dx::2][inner]
         assert expected.std() > 0
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
+
+
+def test_cells_halfway_of_a_transformer_are_those_of_shifted_images(rng):
+    """Every cell sees the whole image, so the shifted ones repeat its last rows and columns."""
+    net = backbone("dinov2_vits14", "block2")
+    params = load_weights(net, "random", seed=2).params
+    images = rng.normal(size=(2, 42, 28, 3)).astype(np.float32)
+    fine = np.asarray(jax.jit(functools.partial(net.apply, half_stride=True))(params, images))
+    assert fine.shape == (2, 5, 3, 384)
+    apply = jax.jit(net.apply)
+    for dy, dx in [(0, 0), (0, 1), (1, 0), (1, 1)]:
+        shifted = np.pad(images, [(0, 0), (0, 7), (0, 7), (0, 0)], mode="edge")
+        shifted = shifted[:, 7 * dy :, 7 * dx :][:, :42, :28]
+        expected = np.asarray(apply(params, shifted))[:, : 3 - dy, : 2 - dx]
+        found = fine[:, dy::2, dx::2]
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())

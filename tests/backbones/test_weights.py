@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from partdisc.backbones import backbone, formats, load_weights, weights
-from partdisc.backbones.preprocessing import BVLC, KERAS, TORCHVISION
+from partdisc.backbones import backbone, load_weights, published
+from partdisc.backbones.preprocessing import BVLC, IMAGENET, KERAS
 from partdisc.errors import WeightsError
 
 VGG16 = backbone("vgg16", "pool3")
@@ -37,7 +37,9 @@ def home(tmp_path, monkeypatch):
     """An empty cache, no folder of weights, and a download that nobody answers."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PARTDISC_WEIGHTS", raising=False)
-    monkeypatch.setattr(weights, "_KERAS_URL", "http://127.0.0.1:9/nothing.h5")
+    for name, known in published.DOWNLOADS.items():
+        nowhere = known._replace(url=f"http://127.0.0.1:9/{known.file}")
+        monkeypatch.setitem(published.DOWNLOADS, name, nowhere)
     return tmp_path
 
 
@@ -150,7 +152,7 @@ def test_pth_agrees_with_torch(tmp_path, rng):
     state = _state_dict(torch, arrays)
     torch.save(state, tmp_path / "torch.pth")
     params, preprocessing, *_ = load_weights(net, str(tmp_path / "torch.pth"), seed=0)
-    assert preprocessing == TORCHVISION
+    assert preprocessing == IMAGENET
 
     x = rng.normal(size=(2, 32, 48, 3)).astype(np.float32)
     found = jax.jit(net.apply)(params, jnp.asarray(x))
@@ -241,19 +243,26 @@ def test_unknown_kind_and_absent_file(tmp_path):
         np.save(file, np.zeros(3))
     assert "single array" in _message(VGG16, tmp_path / "a.npz")
     (tmp_path / "a.ckpt").write_bytes(b"")
-    assert "'.ckpt' is not one of .npz, .h5, .pth" in _message(VGG16, tmp_path / "a.ckpt")
+    message = _message(VGG16, tmp_path / "a.ckpt")
+    assert "weights of vgg16 come as .npz, .h5, .pth, not as '.ckpt'" in message
     assert "no file or folder" in _message(VGG16, tmp_path / "absent.npz")
 
 
-@pytest.mark.parametrize("name", ["vgg16-397923af.pth", formats.KERAS_FILE])
-def test_published_names_are_checked(tmp_path, name):
+KERAS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+@pytest.mark.parametrize(
+    "name,digest",
+    [("vgg16-397923af.pth", "397923af"), (KERAS_FILE, "6d6bbae143d832006294945121d1f1fc")],
+)
+def test_published_names_are_checked(tmp_path, name, digest):
     path = tmp_path / name
     if path.suffix == ".h5":
         _write_h5(path, _draw(VGG16), "nested")
     else:
         path.write_bytes(b"x")
     message = _message(VGG16, path)
-    assert str(path) in message and formats._DIGESTS[name][1] in message
+    assert str(path) in message and digest in message
     if path.suffix == ".h5":  # by another name the same bytes are the user's own business
         load_weights(VGG16, str(path.rename(tmp_path / "other.h5")), seed=0)
 
@@ -292,14 +301,42 @@ def test_automatic_looks_in_the_variable_then_in_the_cache(home, monkeypatch):
     assert "PARTDISC_WEIGHTS: no folder" in _message(VGG16, "")
 
 
-def test_googlenet_has_no_download():
-    assert "no default download" in _message(GOOGLENET, "")
+@pytest.mark.parametrize(
+    "net,pattern",
+    [
+        (GOOGLENET, "googlenet*.npz"),
+        (backbone("dinov2_vits14_reg", "norm"), "dinov2_vits14_reg*.safetensors"),
+    ],
+)
+def test_some_have_no_download(net, pattern):
+    message = _message(net, "")
+    assert "no default download" in message and f"put {pattern} in" in message
 
 
-def test_offline_says_where_to_put_the_file(home):
-    message = _message(VGG16, "")
-    assert str(home / "cache" / "partdisc" / formats.KERAS_FILE) in message
-    assert "http://127.0.0.1:9/nothing.h5" in message and "backbone.weights=random" in message
+@pytest.mark.parametrize(
+    "net,file",
+    [
+        (VGG16, KERAS_FILE),
+        (backbone("dinov2_vits14", "block3"), "dinov2_vits14-ae1e99fc.safetensors"),
+        (backbone("dinov2_vitb14_reg", "norm"), "dinov2_vitb14_reg-7a6f7b3b.safetensors"),
+    ],
+)
+def test_offline_says_where_to_put_the_file(home, net, file):
+    message = _message(net, "")
+    assert str(home / "cache" / "partdisc" / file) in message
+    assert f"http://127.0.0.1:9/{file}" in message and "backbone.weights=random" in message
+
+
+# Before a test makes them answer from nowhere.
+DOWNLOADS = dict(published.DOWNLOADS)
+
+
+def test_downloads_are_of_fixed_bytes():
+    for name, known in DOWNLOADS.items():
+        assert known.url.startswith("https://") and known.file.startswith(name.partition("_")[0])
+        assert len(known.digest) == {"md5": 32, "sha256": 64}[known.algorithm]
+        if name.startswith("dinov2"):
+            assert "/resolve/main/" not in known.url
 
 
 def test_real_files_are_found(real_weights, monkeypatch, tmp_path):
@@ -310,8 +347,8 @@ def test_real_files_are_found(real_weights, monkeypatch, tmp_path):
         found = load_weights(backbone("vgg16", layer), "", seed=0)
         assert found.digest.startswith("3cbf5016") and found.preprocessing == KERAS
     # Where only the first layers are, the search goes on to the download, which is off here.
-    part = "vgg16_conv1_to_conv3.npz"
-    (tmp_path / part).symlink_to(real_weights / part)
+    with np.load(real_weights / "vgg16.npz") as file:
+        np.savez(tmp_path / "vgg16_part.npz", **{name: file[name] for name in VGG16.param_shapes})
     monkeypatch.setenv("PARTDISC_WEIGHTS", str(tmp_path))
-    assert load_weights(VGG16, "", seed=0).digest.startswith("deff47ba")
+    assert load_weights(VGG16, "", seed=0).params.keys() == VGG16.param_shapes.keys()
     assert "cannot download" in _message(backbone("vgg16", "pool4"), "")

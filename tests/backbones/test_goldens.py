@@ -1,0 +1,109 @@
+"""Whole networks against activations that PyTorch and transformers gave (`make_goldens.py`)."""
+
+import functools
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+from goldens import DINOV2, IMAGE_SIZES, VGG16_CROPS, cells, image, state_dict
+
+from partdisc.backbones import backbone, load_weights, preprocess
+from partdisc.errors import WeightsError
+
+
+@functools.cache
+def known():
+    with np.load(pathlib.Path(__file__).parent / "goldens.npz") as file:
+        return dict(file)
+
+
+def assert_golden(name, layer, label, weights, pixels):
+    net = backbone(name, layer)
+    images = preprocess(jnp.asarray(pixels)[None], weights.preprocessing)
+    params = {key: weights.params[key] for key in net.param_shapes}
+    maps = np.asarray(jax.jit(net.apply)(params, images))[0]
+    some = np.stack([maps[y, x] for y, x in cells(*maps.shape[:2])])
+    for found, kind in ((some, "cells"), (np.linalg.norm(maps, axis=-1), "norms")):
+        expected = known()[f"{name}/{layer}/{label}/{kind}"]
+        assert found.shape == expected.shape and expected.std() > 0
+        assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
+        assert np.linalg.norm(found - expected) <= 1e-4 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("label", VGG16_CROPS)
+def test_vgg16(real_weights, label):
+    weights = load_weights(backbone("vgg16", "conv5_3"), str(real_weights / "vgg16.npz"), seed=0)
+    with np.load(real_weights / "golden_backbones.npz") as golden:
+        photo = golden["image"][VGG16_CROPS[label]]
+    for layer in ("conv4_3", "pool4", "conv5_3"):
+        assert_golden("vgg16", layer, label, weights, photo)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder as the publisher's: `model.safetensors`, and what else lies there."""
+
+    @functools.cache
+    def make(name):
+        path = tmp_path_factory.mktemp(name)
+        arrays = state_dict(name) | {"embeddings.mask_token": np.zeros((1, DINOV2[name][0]))}
+        safetensors.numpy.save_file(arrays, path / "model.safetensors")
+        (path / "config.json").write_text("{}")
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize("height,width", IMAGE_SIZES)
+@pytest.mark.parametrize("name", DINOV2)
+def test_dinov2(folder, name, height, width):
+    weights = load_weights(backbone(name, "norm"), str(folder(name)), seed=0)
+    for layer in ("norm", "block7", "block9_keys"):
+        assert_golden(name, layer, f"{height}x{width}", weights, image(height, width))
+
+
+def test_dinov2_by_the_names_of_other_versions(folder, tmp_path):
+    """Projections of the attention have had two names."""
+    arrays = {
+        key.replace("attention.attention.query", "attention.q_proj")
+        .replace("attention.attention.key", "attention.k_proj")
+        .replace("attention.attention.value", "attention.v_proj")
+        .replace("attention.output.dense", "attention.o_proj"): array
+        for key, array in state_dict("dinov2_vits14").items()
+    }
+    safetensors.numpy.save_file(arrays, tmp_path / "mine.safetensors")
+    net = backbone("dinov2_vits14", "norm")
+    found = load_weights(net, str(tmp_path / "mine.safetensors"), seed=0)
+    expected = load_weights(net, str(folder("dinov2_vits14")), seed=0)
+    for name, array in expected.params.items():
+        np.testing.assert_array_equal(found.params[name], array, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "name,other,message",
+    [
+        ("dinov2_vits14_reg", "dinov2_vits14", "registers; set backbone.name to dinov2_vits14_reg"),
+        ("dinov2_vits14", "dinov2_vits14_reg", "lacks registers/embedding"),
+        ("dinov2_vits14", "dinov2_vitb14", r"\[1536\] float32, expected \[3072\]"),
+    ],
+)
+def test_dinov2_of_another_kind_is_refused(folder, name, other, message):
+    with pytest.raises(WeightsError, match=message):
+        load_weights(backbone(other, "norm"), str(folder(name)), seed=0)
+
+
+def test_files_of_both_kinds_lie_in_one_folder(folder, tmp_path):
+    for name in ("dinov2_vits14", "dinov2_vits14_reg"):
+        (tmp_path / f"{name}.safetensors").symlink_to(folder(name) / "model.safetensors")
+    for name in ("dinov2_vits14", "dinov2_vits14_reg"):
+        found = load_weights(backbone(name, "norm"), str(tmp_path), seed=0)
+        assert found.source.endswith(f"{name}.safetensors")
+
+
+def test_damaged_safetensors(tmp_path):
+    (tmp_path / "a.safetensors").write_bytes(b"not weights at all")
+    with pytest.raises(WeightsError, match="a.safetensors: not a readable .safetensors file"):
+        load_weights(backbone("dinov2_vits14", "norm"), str(tmp_path / "a.safetensors"), seed=0)
