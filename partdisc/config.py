@@ -84,12 +84,13 @@ SECTIONS = {
     }),
     "backbone": Section("The network that gives the features; it is not trained (section 3.1).", {
         "name": Key("vgg16", "Which network. The paper's is `vgg16`.",
-            choices=("vgg16", "googlenet", "dinov2_vits14", "dinov2_vits14_reg", "dinov2_vitb14",
-                     "dinov2_vitb14_reg")),
+            choices=("vgg16", "googlenet", "resnet50", "dinov2_vits14", "dinov2_vits14_reg",
+                     "dinov2_vitb14", "dinov2_vitb14_reg")),
         "layer": Key("pool4", "The layer whose output the features are.",
             text="vgg16: pool3, conv4_3, pool4, conv5_3, pool5; googlenet: inception_3a, "
                  "inception_3b, inception_4a, inception_4b, inception_4c, inception_4d, "
-                 "inception_4e; dinov2: norm, block1 to block12, block1_keys to block12_keys"),
+                 "inception_4e; resnet50: layer2, layer3; dinov2: norm, block1 to block12, "
+                 "block1_keys to block12_keys"),
         "weights": Key("",
             "Trained weights. Empty: search for them, then download what is published.",
             text="a file, a folder or the word random"),

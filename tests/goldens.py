@@ -20,6 +20,9 @@ DINOV2 = {
 # Position embeddings are shrunk, shrunk unevenly, and stretched in one direction.
 IMAGE_SIZES = ((224, 224), (98, 154), (546, 28))
 
+# Of ResNet-50, whose stride is 16.
+RESNET50_SIZES = ((224, 224), (96, 160), (48, 32))
+
 
 def cells(rows: int, columns: int) -> list[tuple[int, int]]:
     """Choose cells of a map: its corners, its middle, and three others."""
@@ -35,6 +38,32 @@ def image(height: int, width: int) -> np.ndarray:
     coarse = rng.integers(0, 256, (height // 7 + 1, width // 7 + 1, 3))
     fine = coarse.repeat(7, axis=0).repeat(7, axis=1)[:height, :width]
     return (0.7 * fine + 0.3 * rng.integers(0, 256, fine.shape)).astype(np.uint8)
+
+
+def resnet50_state() -> dict[str, np.ndarray]:
+    """Draw the weights of a ResNet-50 up to layer3, float32, under torchvision's names."""
+    convs = {"conv1": (64, 3, 7)}
+    into = 64
+    for stage, blocks, inner in (("layer1", 3, 64), ("layer2", 4, 128), ("layer3", 6, 256)):
+        for number in range(blocks):
+            block = f"{stage}.{number}"
+            convs |= {
+                f"{block}.conv1": (inner, into, 1),
+                f"{block}.conv2": (inner, inner, 3),
+                f"{block}.conv3": (4 * inner, inner, 1),
+            }
+            if number == 0:
+                convs[f"{block}.downsample.0"] = (4 * inner, into, 1)
+            into = 4 * inner
+    state = {}
+    for name, (out, channels, size) in convs.items():
+        state[f"{name}.weight"] = _draw(f"{name}.weight", (out, channels, size, size))
+        norm = name.replace("conv", "bn").replace("downsample.0", "downsample.1")
+        state |= {f"{norm}.{leaf}": _draw(f"{norm}.{leaf}", (out,)) for leaf in ("weight", "bias")}
+        state[f"{norm}.running_mean"] = _draw(f"{norm}.bias2", (out,))
+        state[f"{norm}.running_var"] = np.square(_draw(f"{norm}.var", (out,))) + np.float32(0.5)
+        state[f"{norm}.num_batches_tracked"] = np.array(1)
+    return state
 
 
 def state_dict(name: str) -> dict[str, np.ndarray]:

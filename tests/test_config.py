@@ -10,7 +10,7 @@ import ml_collections
 import pytest
 
 from partdisc import data
-from partdisc.backbones import dinov2, googlenet, network, vgg16
+from partdisc.backbones import dinov2, googlenet, network, resnet50, vgg16
 from partdisc.config import KEYS, base_config, flatten, split_names
 from partdisc.data import celeba, vehicle_part
 from partdisc.discovery import pools, step
@@ -130,7 +130,11 @@ def test_choices_are_what_the_modules_accept():
 def test_texts_name_the_layers_and_categories_that_there_are():
     text, _, transformer = KEYS["backbone.layer"].text.partition("; dinov2: ")
     layers = re.findall(r"\w+", text)
-    assert layers == ["vgg16", *vgg16.OUTPUTS, "googlenet", *googlenet.OUTPUTS]
+    assert layers == [
+        *("vgg16", *vgg16.OUTPUTS),
+        *("googlenet", *googlenet.OUTPUTS),
+        *("resnet50", *resnet50.OUTPUTS),
+    ]
     named = re.findall(r"\w+", transformer.replace(" to ", ", "))
     assert named == ["norm", "block1", "block12", "block1_keys", "block12_keys"]
     assert set(named) < set(dinov2.ARCHITECTURES["dinov2_vitb14"])

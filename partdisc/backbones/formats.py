@@ -16,11 +16,12 @@ import safetensors.numpy
 from partdisc.backbones import dinov2, vgg16
 from partdisc.backbones.layers import Conv
 from partdisc.backbones.preprocessing import BVLC, IMAGENET, KERAS, Preprocessing
-from partdisc.backbones.published import DOWNLOADS, check_digest
+from partdisc.backbones.published import check_digest
 from partdisc.errors import WeightsError
 
 Arrays = dict[str, np.ndarray]
 
+_BATCH_NORM_EPSILON = np.float32(1e-5)  # PyTorch's
 _VGG16_CONVS = [layer.name for layer in vgg16.LAYERS if isinstance(layer, Conv)]
 
 
@@ -48,27 +49,50 @@ def _vgg16_h5(path: pathlib.Path) -> Arrays:
     return arrays
 
 
-def _vgg16_pth(path: pathlib.Path) -> Arrays:
+def _state(path: pathlib.Path) -> Arrays:
+    """Read torchvision's state dict of a file."""
     try:
         import torch
     except ImportError as error:
         raise WeightsError(
-            f"{path}: .pth files need PyTorch: pip install 'partdisc[torch]', or use "
-            f"{DOWNLOADS['vgg16'].file}"
+            f"{path}: .pth files need PyTorch: pip install 'partdisc[torch]'"
         ) from error
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise ValueError("no state dict")
-    arrays, index = {}, 0
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def _vgg16_pth(path: pathlib.Path) -> Arrays:
+    state, arrays, index = _state(path), {}, 0
     for layer in vgg16.LAYERS:
         if isinstance(layer, Conv):
             for theirs, ours in (("weight", "kernel"), ("bias", "bias")):
                 if (key := f"features.{index}.{theirs}") in state:
-                    array = state[key].numpy()
+                    array = state[key]
                     arrays[f"{layer.name}/{ours}"] = (
                         array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
                     )
         index += 2 if isinstance(layer, Conv) else 1  # a ReLU follows each convolution
+    return arrays
+
+
+def _resnet50_pth(path: pathlib.Path) -> Arrays:
+    state, arrays = _state(path), {}
+    for key, kernel in state.items():
+        conv = re.fullmatch(r"(.*)(conv\d|downsample\.0)\.weight", key)
+        if conv is None:
+            continue
+        before, last = conv.groups()
+        norm = before + last.replace("conv", "bn").replace("downsample.0", "downsample.1")
+        mean, variance, scale, shift = (
+            state[f"{norm}.{leaf}"] for leaf in ("running_mean", "running_var", "weight", "bias")
+        )
+        # A batch normalisation with fixed statistics is a part of the convolution before it.
+        factor = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
+        name = f"{before.rstrip('.')}/{last.partition('.')[0]}".lstrip("/")
+        arrays[f"{name}/kernel"] = kernel.transpose(2, 3, 1, 0) * factor
+        arrays[f"{name}/bias"] = shift - mean * factor
     return arrays
 
 
@@ -141,6 +165,7 @@ FORMATS = {
         ".pth": Format(_vgg16_pth, IMAGENET),
     },
     "googlenet": {".npz": Format(_npz, BVLC)},
+    "resnet50": {".pth": Format(_resnet50_pth, IMAGENET)},
     **{name: {".safetensors": Format(_dinov2, IMAGENET)} for name in dinov2.ARCHITECTURES},
 }
 _NOT_THESE = {

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def conv(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int = 1) -> jax.Array:
+def conv(
+    x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int = 1, rectify: bool = True
+) -> jax.Array:
     """Convolve with zero padding of half the kernel's size, then rectify.
 
     Args:
@@ -22,6 +24,7 @@ def conv(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int = 1) -
       kernel: weights [n, n, C, D] with n odd.
       bias: [D].
       stride: step between outputs, in cells.
+      rectify: whether negative outputs become zero.
 
     Returns:
       max(0, x * kernel + bias) [B, ceil(H / stride), ceil(W / stride), D].
@@ -36,25 +39,25 @@ def conv(x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int = 1) -
         # Accelerators would otherwise round to TF32 or bfloat16; a CPU is exact either way.
         precision=lax.Precision.HIGHEST,
     )
-    return nn.relu(y + bias[None, None, None, :])
+    y = y + bias[None, None, None, :]
+    return nn.relu(y) if rectify else y
 
 
-def max_pool(x: jax.Array, *, size: int, stride: int) -> jax.Array:
-    """Take the maximum of each window, as Caffe does.
+def max_pool(x: jax.Array, *, size: int, stride: int, before: int = 0) -> jax.Array:
+    """Take the maximum of each window.
 
-    Windows of stride 1 are centred on their cell. Others start at it and the last may hang over
-    the border (Caffe's "ceil mode"), so that a side that is a multiple of the stride is divided
-    by it exactly.
+    Windows start `before` cells before their cell, and the last may hang over the border (as in
+    Caffe's "ceil mode"), so that a side that is a multiple of the stride is divided by it exactly.
 
     Args:
       x: maps [B, H, W, C].
       size: side of the window, in cells.
       stride: step between windows, in cells.
+      before: how far a window reaches to the left and up of its cell, in cells.
 
     Returns:
       [B, H / stride, W / stride, C].
     """
-    before = size // 2 if stride == 1 else 0
     after = size - stride - before
     for axis in (1, 2):  # rows, then columns: several times faster than whole windows
         window, strides, padding = [1] * 4, [1] * 4, [(0, 0)] * 4
@@ -108,12 +111,13 @@ def outputs(layers: tuple[Layer, ...], names: tuple[str, ...]) -> dict[str, tupl
 
 
 class Conv(NamedTuple):
-    """A rectified convolution: `size` x `size`, every `stride` cells, to `channels`."""
+    """A convolution: `size` x `size`, every `stride` cells, to `channels`; then rectified."""
 
     name: str
     channels: int
     size: int
     stride: int = 1
+    rectify: bool = True
 
     lead = 0.0  # an output looks at a window centred on `stride` times its index
 
@@ -122,7 +126,7 @@ class Conv(NamedTuple):
         # Zeros only declare the shapes: the values come from `load_weights`.
         kernel = module.param(f"{self.name}/kernel", nn.initializers.zeros, shape)
         bias = module.param(f"{self.name}/bias", nn.initializers.zeros, shape[-1:])
-        return conv(x, kernel, bias, stride=self.stride)
+        return conv(x, kernel, bias, stride=self.stride, rectify=self.rectify)
 
 
 class MaxPool(NamedTuple):
@@ -131,14 +135,15 @@ class MaxPool(NamedTuple):
     name: str
     size: int
     stride: int
+    before: int = 0
 
     @property
     def lead(self) -> float:
         """How far its window's centre lies beyond `stride` times its index, in cells."""
-        return (self.size - 1) / 2
+        return (self.size - 1) / 2 - self.before
 
     def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
-        return max_pool(x, size=self.size, stride=self.stride)
+        return max_pool(x, size=self.size, stride=self.stride, before=self.before)
 
 
 class LocalResponseNorm(NamedTuple):
@@ -175,7 +180,7 @@ class Inception(NamedTuple):
 
         three = branch("3x3_reduce", self.three_reduce, 1, x)
         five = branch("5x5_reduce", self.five_reduce, 1, x)
-        pooled = max_pool(x, size=3, stride=1)
+        pooled = max_pool(x, size=3, stride=1, before=1)
         return jnp.concatenate(
             [
                 branch("1x1", self.one, 1, x),

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from partdisc.backbones import dinov2, googlenet, vgg16
+from partdisc.backbones import dinov2, googlenet, resnet50, vgg16
 from partdisc.backbones.layers import Layer
 from partdisc.errors import ConfigError
 
@@ -16,6 +16,7 @@ from partdisc.errors import ConfigError
 ARCHITECTURES: dict[str, dict[str, tuple[Layer, ...]]] = {
     "vgg16": vgg16.OUTPUTS,
     "googlenet": googlenet.OUTPUTS,
+    "resnet50": resnet50.OUTPUTS,
     **dinov2.ARCHITECTURES,
 }
 

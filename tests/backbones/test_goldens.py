@@ -8,9 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
-from goldens import DINOV2, IMAGE_SIZES, VGG16_CROPS, cells, image, state_dict
+from goldens import (
+    DINOV2,
+    IMAGE_SIZES,
+    RESNET50_SIZES,
+    VGG16_CROPS,
+    cells,
+    image,
+    resnet50_state,
+    state_dict,
+)
 
-from partdisc.backbones import backbone, load_weights, preprocess
+from partdisc.backbones import backbone, formats, load_weights, preprocess
 from partdisc.errors import WeightsError
 
 
@@ -40,6 +49,16 @@ def test_vgg16(real_weights, label):
         photo = golden["image"][VGG16_CROPS[label]]
     for layer in ("conv4_3", "pool4", "conv5_3"):
         assert_golden("vgg16", layer, label, weights, photo)
+
+
+@pytest.mark.parametrize("height,width", RESNET50_SIZES)
+def test_resnet50(monkeypatch, tmp_path, height, width):
+    """Its file needs PyTorch to be read, what is done with the content does not."""
+    (tmp_path / "resnet50.pth").touch()
+    monkeypatch.setattr(formats, "_state", lambda path: resnet50_state())
+    weights = load_weights(backbone("resnet50", "layer3"), str(tmp_path), seed=0)
+    for layer in ("layer2", "layer3"):
+        assert_golden("resnet50", layer, f"{height}x{width}", weights, image(height, width))
 
 
 @pytest.fixture(scope="module")

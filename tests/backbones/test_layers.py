@@ -21,6 +21,7 @@ def test_conv_equals_scipy(rng, size, stride, height, width):
     kernel = rng.normal(size=(size, size, 3, 4)).astype(np.float32)
     bias = rng.normal(size=4).astype(np.float32)
     found = conv(x, kernel, bias, stride=stride)
+    unrectified = conv(x, kernel, bias, stride=stride, rectify=False)
 
     pad = size // 2
     padded = np.pad(x.astype(float), [(0, 0), (pad, pad), (pad, pad), (0, 0)])
@@ -30,14 +31,15 @@ def test_conv_equals_scipy(rng, size, stride, height, width):
                 scipy.signal.correlate(padded[b, :, :, c], kernel[:, :, c, d], "valid")
                 for c in range(3)
             )
-            expected = np.maximum(full[::stride, ::stride] + bias[d], 0)
+            expected = full[::stride, ::stride] + bias[d]
+            np.testing.assert_allclose(unrectified[b, :, :, d], expected, rtol=1e-4, atol=1e-4)
+            expected = np.maximum(expected, 0)
             np.testing.assert_allclose(found[b, :, :, d], expected, rtol=1e-4, atol=1e-4)
 
 
-def _max_pool_loop(x, size, stride):
-    """Caffe's windows: centred if the stride is 1, else from the cell on, cut at the border."""
+def _max_pool_loop(x, size, stride, before):
+    """Windows from so many cells before their cell on, cut at the border."""
     _, height, width, _ = x.shape
-    before = size // 2 if stride == 1 else 0
     out = np.empty((x.shape[0], height // stride, width // stride, x.shape[3]), x.dtype)
     for i in range(out.shape[1]):
         for j in range(out.shape[2]):
@@ -47,12 +49,12 @@ def _max_pool_loop(x, size, stride):
     return out
 
 
-@pytest.mark.parametrize("size,stride", [(2, 2), (3, 2), (3, 1)])
+@pytest.mark.parametrize("size,stride,before", [(2, 2, 0), (3, 2, 0), (3, 1, 1), (3, 2, 1)])
 @pytest.mark.parametrize("height,width", [(8, 6), (2, 4), (2, 2)])
-def test_max_pool_equals_loop(rng, size, stride, height, width):
+def test_max_pool_equals_loop(rng, size, stride, before, height, width):
     x = rng.normal(size=(2, height, width, 3)).astype(np.float32) - 5  # no 0 may leak in
-    found = max_pool(x, size=size, stride=stride)
-    np.testing.assert_array_equal(found, _max_pool_loop(x, size, stride))
+    found = max_pool(x, size=size, stride=stride, before=before)
+    np.testing.assert_array_equal(found, _max_pool_loop(x, size, stride, before))
 
 
 def test_max_pool_of_equal_values_is_that_value():
@@ -84,5 +86,5 @@ def test_nan_stays_in_its_window(rng):
     x[0, 0, 0, 0] = np.nan
     with jax.debug_nans(False):
         assert np.isnan(local_response_norm(x)).sum() == 3
-        pooled = np.isnan(max_pool(x, size=3, stride=1))
+        pooled = np.isnan(max_pool(x, size=3, stride=1, before=1))
     assert pooled[0, :2, :2, 0].all() and pooled.sum() == 4

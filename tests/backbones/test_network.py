@@ -18,6 +18,7 @@ VIT_LAYERS = ["norm", "block1", "block12", "block1_keys", "block12_keys"]
 ALL = [
     *(("vgg16", name) for name in VGG16_LAYERS),
     *(("googlenet", name) for name in GOOGLENET_LAYERS),
+    *(("resnet50", name) for name in ("layer2", "layer3")),
     *(("dinov2_vits14_reg", name) for name in VIT_LAYERS),
 ]
 
@@ -47,6 +48,8 @@ def test_output_shape(name, layer):
         ("googlenet", "inception_3b", 480, 8, 91, 6.0),
         ("googlenet", "inception_4b", 512, 16, 235, 14.0),
         ("googlenet", "inception_4e", 832, 16, 427, 14.0),
+        ("resnet50", "layer2", 512, 8, 91, 0.0),
+        ("resnet50", "layer3", 1024, 16, 267, 0.0),
         ("dinov2_vits14", "norm", 384, 14, np.inf, 6.5),
         ("dinov2_vitb14_reg", "block9_keys", 768, 14, np.inf, 6.5),
     ],
@@ -132,7 +135,7 @@ def test_only_the_layers_asked_for_have_parameters():
 
 
 def test_unknown_names_say_what_is_allowed():
-    with pytest.raises(ConfigError, match=r"backbone\.name: 'resnet' .* vgg16, googlenet, dino"):
+    with pytest.raises(ConfigError, match=r"backbone\.name: 'resnet' .* vgg16, googlenet, .*dino"):
         backbone("resnet", "pool4")
     with pytest.raises(ConfigError, match=r"backbone\.layer: 'pool9' of vgg16 .* pool3.*pool5"):
         backbone("vgg16", "pool9")
@@ -166,7 +169,7 @@ def _loop(net, params, x):
                 step(f"{name}/1x1", x),
                 step(f"{name}/3x3", step(f"{name}/3x3_reduce", x)),
                 step(f"{name}/5x5", step(f"{name}/5x5_reduce", x)),
-                step(f"{name}/pool_proj", max_pool(x, size=3, stride=1)),
+                step(f"{name}/pool_proj", max_pool(x, size=3, stride=1, before=1)),
             ],
             -1,
         )
@@ -270,6 +273,7 @@ def test_preprocess_jits_with_the_preprocessing_constant():
         ("vgg16", "conv4_3", (32, 40)),
         ("googlenet", "inception_3b", (32, 48)),
         ("googlenet", "inception_4b", (48, 48)),
+        ("resnet50", "layer2", (32, 48)),
     ],
 )
 def test_cells_halfway_are_those_of_shifted_images(rng, name, layer, shape):
