@@ -5,6 +5,9 @@ import numpy as np
 # Relative to the total variance of the inputs, so that neither the scale of the pixels
 # nor the number of images or channels shifts the grid. Strongest first: ties go to it.
 STRENGTHS = np.logspace(2, -6, 17)
+# Inputs are divided by so much a power of their deviations. Where objects stand all alike, an
+# input that moves much is noise; where they do not, it is what tells them apart.
+POWERS = (0, 1, 2)
 # Added to the diagonal of singular normal equations.
 SINGULAR_STRENGTH = 0.01
 
@@ -14,8 +17,9 @@ def ridge(
 ) -> tuple[np.ndarray, float]:
     """Predict landmarks by ridge with an intercept.
 
-    One strength for all landmarks, by exact leave-one-out cross-validation of the mean
-    distance.
+    One strength and one weighting of the inputs for all landmarks, by leave-one-out
+    cross-validation of the mean distance. It is exact, but for the deviations of the inputs,
+    which are those of all fit images.
 
     Args:
         inputs: [Nf, D] inputs of the fit images, finite.
@@ -24,24 +28,29 @@ def ridge(
 
     Returns:
         Predictions [Nt, L, 2], NaN for a landmark that no fit image shows; the strength,
-        relative to the variance of the inputs.
+        relative to the variance of the weighted inputs.
     """
-    losses = np.zeros(len(STRENGTHS))
-    shape = (len(STRENGTHS), len(test_inputs), landmarks.shape[1], 2)
+    losses = np.zeros((len(POWERS), len(STRENGTHS)))
+    shape = (*losses.shape, len(test_inputs), landmarks.shape[1], 2)
     predictions = np.full(shape, np.nan)
     for x, y, members in _by_visibility(inputs, landmarks):
-        x_mean, y_mean = x.mean(0), y.mean(0)
-        x, y = x - x_mean, y - y_mean
-        eigenvalues, u = _left_singular(x)
-        scores = u.T @ y
-        damped = eigenvalues + STRENGTHS[:, None] * eigenvalues.sum()
-        weights = x.T @ (u @ (scores / damped[..., None]))
-        predicted = (test_inputs - x_mean) @ weights + y_mean
-        predictions[:, :, members] = predicted.reshape(*shape[:2], len(members), 2)
-        if len(x) > 1:
-            losses += _left_out_distances(eigenvalues / damped, u, scores, y)
-    best = int(losses.argmin())
-    return predictions[best], float(STRENGTHS[best])
+        x_mean, y_mean, deviations = x.mean(0), y.mean(0), _deviations(x)
+        for number, power in enumerate(POWERS):
+            scale = deviations**-power
+            centred = (x - x_mean) * scale
+            eigenvalues, u = _left_singular(centred)
+            scores = u.T @ (y - y_mean)
+            damped = eigenvalues + STRENGTHS[:, None] * eigenvalues.sum()
+            # From test images to fit images first: the weights themselves would be larger.
+            alike = (test_inputs - x_mean) * scale @ centred.T @ u
+            predicted = alike @ (scores / damped[..., None]) + y_mean
+            predictions[number][:, :, members] = predicted.reshape(
+                len(STRENGTHS), len(test_inputs), len(members), 2
+            )
+            if len(x) > 1:
+                losses[number] += _left_out_distances(eigenvalues / damped, u, scores, y - y_mean)
+    weighting, strength = np.unravel_index(losses.argmin(), losses.shape)
+    return predictions[weighting, strength], float(STRENGTHS[strength])
 
 
 def least_squares(

@@ -13,7 +13,7 @@ from partdisc.evaluation.regression import (
     regression_error,
     relative_distances,
 )
-from partdisc.evaluation.regressors import STRENGTHS
+from partdisc.evaluation.regressors import POWERS, STRENGTHS
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -30,12 +30,6 @@ def faces(rng, images, channels, landmarks, noise=2.0, hidden=0.0, silent=0.0):
     return points, marks
 
 
-def ridge(x, y, strength):
-    """Fit sklearn's ridge at a strength relative to the variance of the inputs."""
-    alpha = strength * np.square(x - x.mean(0)).sum()
-    return Ridge(alpha=alpha, solver="svd").fit(x, y)
-
-
 def fill(points, means):
     filled = points.copy()
     for image, channel in zip(*np.nonzero(np.isnan(points[..., 0])), strict=True):
@@ -47,27 +41,25 @@ def reference(fit_points, fit_landmarks, test_points):
     """Predict by sklearn, with a refit for every image left out, landmark by landmark."""
     means = [p[~np.isnan(p[:, 0])].mean(0) for p in fit_points.transpose(1, 0, 2)]
     x, x_test = fill(fit_points, means), fill(test_points, means)
-    losses = []
-    for strength in STRENGTHS:
-        loss = 0.0
-        for landmark in range(fit_landmarks.shape[1]):
-            rows = np.flatnonzero(~np.isnan(fit_landmarks[:, landmark, 0]))
-            alpha = strength * np.square(x[rows] - x[rows].mean(0)).sum()
-            for row in rows:
-                rest = rows[rows != row]
+    best = (np.inf, None, None)
+    for power in POWERS:
+        for strength in STRENGTHS:
+            loss, predictions = 0.0, np.empty((len(test_points), fit_landmarks.shape[1], 2))
+            for landmark in range(fit_landmarks.shape[1]):
+                rows = np.flatnonzero(~np.isnan(fit_landmarks[:, landmark, 0]))
+                weighted = x / x[rows].std(0) ** power
+                alpha = strength * np.square(weighted[rows] - weighted[rows].mean(0)).sum()
                 y = fit_landmarks[:, landmark]
-                fitted = Ridge(alpha=alpha, solver="svd").fit(x[rest], y[rest])
-                gap = fitted.predict(x[row : row + 1])[0] - y[row]
-                loss += np.sqrt(np.square(gap).sum())
-        losses.append(loss)
-    strength = STRENGTHS[int(np.argmin(losses))]
-    predictions = np.empty((len(test_points), fit_landmarks.shape[1], 2))
-    for landmark in range(fit_landmarks.shape[1]):
-        rows = ~np.isnan(fit_landmarks[:, landmark, 0])
-        predictions[:, landmark] = ridge(x[rows], fit_landmarks[rows, landmark], strength).predict(
-            x_test
-        )
-    return predictions, strength
+                for row in rows:
+                    rest = rows[rows != row]
+                    fitted = Ridge(alpha=alpha, solver="svd").fit(weighted[rest], y[rest])
+                    gap = fitted.predict(weighted[row : row + 1])[0] - y[row]
+                    loss += np.sqrt(np.square(gap).sum())
+                fitted = Ridge(alpha=alpha, solver="svd").fit(weighted[rows], y[rows])
+                predictions[:, landmark] = fitted.predict(x_test / x[rows].std(0) ** power)
+            if loss < best[0]:
+                best = (loss, predictions, strength)
+    return best[1:]
 
 
 @pytest.mark.parametrize("images,channels,noisy", [(12, 10, 0), (25, 4, 0), (25, 4, 2)])
@@ -90,6 +82,19 @@ def test_it_equals_sklearn_with_refits(rng, images, channels, noisy):
     np.testing.assert_allclose(got.predictions, wanted, rtol=1e-7)
     if images > 2 * channels:
         assert STRENGTHS[-1] < strength < STRENGTHS[0]  # the grid spans it
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+def test_inputs_that_are_noise_count_less(rng, spread):
+    """Twenty channels follow the landmarks a little, twenty others wander without them."""
+    marks = rng.normal(size=(300, 2, 2))
+    follow = marks[:, rng.integers(0, 2, 20)] + 0.3 * rng.normal(size=(300, 20, 2))
+    points = np.concatenate([follow, spread * rng.normal(size=(300, 20, 2))], axis=1)
+    x, y = points.reshape(300, -1), marks
+    predictions, _ = regressors.ridge(x[:60], y[:60], x[60:])
+    known, _ = regressors.ridge(x[:60, :40], y[:60], x[60:, :40])
+    error, floor = (np.hypot(*(p - y[60:]).T).mean() for p in (predictions, known))
+    assert error < {1.0: 2.0, 30.0: 1.1}[spread] * floor
 
 
 @pytest.mark.parametrize("shape", [(9, 30), (30, 9), (10, 10), (1, 4), (4, 1), (3, 0)])
