@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from partdisc.config import flatten
+from partdisc.config import flatten, split_names
 from partdisc.data import Dataset
 from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
@@ -169,4 +169,7 @@ def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
 
 def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
     with Workdir(path) as workdir:
-        evaluate(config, workdir, discover(config, workdir))
+        found = _trained(config, workdir, prepare(config, workdir), trained_only=False)
+        if "parts" in split_names(config.evaluation.extras):
+            found = found._replace(detector=parts_stage(config, workdir, found))
+        evaluate(config, workdir, found)
