@@ -70,16 +70,17 @@ def squared_residuals(transforms: jax.Array, matches: Matches) -> jax.Array:
       matches: M matches.
 
     Returns:
-      [M, T] squared distances in target cells; huge where the neighbour's cell falls behind
+      [T, M] squared distances in target cells; huge where the neighbour's cell falls behind
       a homography.
     """
-    y, x = matches.source[:, 0, None], matches.source[:, 1, None]
-    t = transforms.reshape(-1, 9).T[:, None]
+    # Matches along the last axis: several times faster than transforms there.
+    y, x = matches.source[None, :, 0], matches.source[None, :, 1]
+    t = transforms.reshape(-1, 9).T[:, :, None]
     depth = t[6] * y + t[7] * x + t[8]
     ahead = depth > 1e-6
     scale = 1.0 / jnp.where(ahead, depth, 1.0)
-    error_y = (t[0] * y + t[1] * x + t[2]) * scale - matches.target[:, 0, None]
-    error_x = (t[3] * y + t[4] * x + t[5]) * scale - matches.target[:, 1, None]
+    error_y = (t[0] * y + t[1] * x + t[2]) * scale - matches.target[None, :, 0]
+    error_x = (t[3] * y + t[4] * x + t[5]) * scale - matches.target[None, :, 1]
     return jnp.where(ahead, error_y**2 + error_x**2, 1e12)
 
 
@@ -103,7 +104,7 @@ def score_transforms(
     closeness = 1.0 - squared_residuals(transforms, matches) / radius**2
     if scoring == "count":
         closeness = (closeness >= 0).astype(closeness.dtype)
-    return jnp.sum(jnp.maximum(closeness, 0.0) * matches.weight[:, None], axis=0)
+    return jnp.maximum(closeness, 0.0) @ matches.weight
 
 
 def align(
@@ -163,7 +164,7 @@ def align(
     score = functools.partial(score_transforms, matches=matches, scoring=scoring, radius=radius)
 
     def inliers_of(transform):
-        within = squared_residuals(transform[None], matches)[:, 0] <= radius**2
+        within = squared_residuals(transform[None], matches)[0] <= radius**2
         return within & (matches.weight > 0)
 
     scores = score(candidates)

@@ -64,7 +64,7 @@ def show_pair(
     matches = supervision.matches
     matched = matches.weight > 0
     fits = squared <= settings.alignment.radius**2
-    gain = np.sum(matched[..., None] * fits, axis=1) @ [1, -1]
+    gain = np.sum(matched[:, None] * fits, axis=2) @ [1, -1]
     j = int(np.argmax(gain)) if neighbour is None else int(neighbour)
     stride, origin = detector.backbone.stride, detector.backbone.origin
     to_pixels = np.array([[stride, 0, origin], [0, stride, origin], [0, 0, 1]])
@@ -74,7 +74,7 @@ def show_pair(
         transform=to_pixels @ supervision.alignment.transform[j] @ np.linalg.inv(to_pixels),
         source=cells_to_pixels(matches.source[j, matched[j]], stride, origin),
         target=cells_to_pixels(matches.target[j, matched[j]], stride, origin),
-        fits=fits[j, matched[j], 0],
+        fits=fits[j, 0, matched[j]],
     )
 
 
@@ -95,7 +95,7 @@ def drawn_pair(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _supervise(settings, params, images, members, key):
-    """Return the supervision of a target, and the squared residuals [J, M, 2] of the matches
+    """Return the supervision of a target, and the squared residuals [J, 2, M] of the matches
     under the transform and under none, both as batches of one."""
     batch = gather(images, members[None])
     probs = forward(settings, params, batch)

@@ -282,14 +282,14 @@ def test_residuals_and_scores_are_the_loop(rng, scoring):
     matches = matches_of(source, target, rng.random(60))
     squared = np.asarray(squared_residuals(jnp.asarray(transforms), matches))
     scores = score_transforms(jnp.asarray(transforms), matches, scoring=scoring, radius=4.0)
-    assert squared.shape == (60, 40) and scores.shape == (40,)
-    behind = np.zeros((60, 40), bool)
+    assert squared.shape == (40, 60) and scores.shape == (40,)
+    behind = np.zeros((40, 60), bool)
     for index, transform in enumerate(transforms):
         score, _, distances = loop_score(transform, matches, scoring, 4.0)
-        behind[:, index] = np.isinf(distances)
+        behind[index] = np.isinf(distances)
         near = distances < 30
-        np.testing.assert_allclose(squared[near, index], distances[near] ** 2, rtol=1e-3, atol=1e-3)
-        assert (squared[~near, index] > 800).all()
+        np.testing.assert_allclose(squared[index, near], distances[near] ** 2, rtol=1e-3, atol=1e-3)
+        assert (squared[index, ~near] > 800).all()
         assert float(scores[index]) == pytest.approx(score, abs=1e-2)
     assert 50 < behind.sum() < 1200
 
