@@ -65,8 +65,10 @@ class VisionTransformer(NamedTuple):
         kernel = self._param(module, "patches/kernel", (PATCH, PATCH, x.shape[-1], self.width))
         bias = self._param(module, "patches/bias", (self.width,))
         # A convolution whose windows do not overlap is a product of matrices.
-        patches = x.reshape(-1, rows, PATCH, columns, PATCH, x.shape[-1])
-        patches = patches.transpose(0, 1, 3, 2, 4, 5).reshape(x.shape[0], rows * columns, -1)
+        patches = x.reshape(x.shape[0], rows, PATCH, columns, PATCH, x.shape[-1])
+        patches = patches.transpose(0, 1, 3, 2, 4, 5).reshape(
+            x.shape[0], rows * columns, PATCH**2 * x.shape[-1]
+        )
         patches = linear(patches, kernel.reshape(-1, self.width), bias)
         position = self._param(module, "positions/embedding", (1 + _GRID**2, self.width))
         own = self._param(module, "class/embedding", (1, self.width)) + position[:1]
@@ -82,12 +84,10 @@ class VisionTransformer(NamedTuple):
         """Resample position embeddings [37 x 37, C] to a grid: [1, h w, C]."""
         # The networks with registers were published with another resampling.
         antialias = self.registers > 0
-        vertical, horizontal = (
-            jnp.asarray(resampling(_GRID, side, antialias=antialias)) for side in grid
-        )
+        vertical, horizontal = (resampling(_GRID, side, antialias=antialias) for side in grid)
         known = embedding.reshape(_GRID, _GRID, self.width)
         resampled = jnp.einsum("yi,xj,ijc->yxc", vertical, horizontal, known, precision=PRECISION)
-        return resampled.reshape(1, -1, self.width)
+        return resampled.reshape(1, grid[0] * grid[1], self.width)
 
     def _block(self, module: nn.Module, name: str, tokens: jax.Array) -> jax.Array:
         """Apply attention and a perceptron, each beside what it starts from."""

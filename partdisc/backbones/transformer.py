@@ -50,14 +50,14 @@ def attention(queries: jax.Array, keys: jax.Array, values: jax.Array, *, heads: 
     Returns:
       softmax(q k^T / sqrt(C / heads)) v of each head, side by side [B, T, C].
     """
-    shape = (*queries.shape[:2], heads, -1)
+    shape = (*queries.shape[:2], heads, queries.shape[2] // heads)
     q, k, v = (x.reshape(shape) for x in (queries, keys, values))
     fit = jnp.einsum("bthc,bshc->bhts", q, k, precision=PRECISION)
     weights = jax.nn.softmax(fit * np.float32(q.shape[-1] ** -0.5), axis=-1)
     return jnp.einsum("bhts,bshc->bthc", weights, v, precision=PRECISION).reshape(queries.shape)
 
 
-def resampling(old: int, new: int, *, antialias: bool) -> np.ndarray:
+def resampling(old: int, new: int, *, antialias: bool) -> jax.Array:
     """Give the matrix that resamples `old` values of an axis to `new`, by cubic convolution.
 
     As PyTorch's bicubic `interpolate` does, which the position embeddings of DINOv2 were meant
@@ -66,30 +66,28 @@ def resampling(old: int, new: int, *, antialias: bool) -> np.ndarray:
 
     Args:
       old: number of samples.
-      new: number wanted.
+      new: number wanted; it may be symbolic, in a program that is exported.
       antialias: whether a shrunk axis is smoothed first.
 
     Returns:
       float32 [new, old]; each row adds up to 1.
     """
-    ratio = old / new
-    wide = max(ratio, 1.0) if antialias else 1.0
-    centres = (np.arange(new) + 0.5) * ratio - 0.5
-    near = np.floor(centres).astype(int)[:, None] + np.arange(
-        -int(np.ceil(2 * wide)), int(np.ceil(2 * wide)) + 2
-    )
-    weights = _cubic(np.abs(near - centres[:, None]) / wide, _SMOOTH if antialias else _PLAIN)
+    ratio = jnp.float32(old) / jnp.asarray(new, jnp.float32)
+    centre = ((jnp.arange(new, dtype=jnp.float32) + 0.5) * ratio - 0.5)[:, None]
+    sample = jnp.arange(old, dtype=jnp.float32)[None]
     if antialias:
-        weights = np.where((near >= 0) & (near < old), weights, 0.0)
-        weights /= weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros((new, old))
-    rows = np.broadcast_to(np.arange(new)[:, None], near.shape)
-    np.add.at(matrix, (rows, np.clip(near, 0, old - 1)), weights)
-    return matrix.astype(np.float32)
+        weights = _cubic(jnp.abs(sample - centre) / jnp.maximum(ratio, 1.0), _SMOOTH)
+        return weights / jnp.sum(weights, axis=1, keepdims=True)
+    matrix = jnp.zeros((new, old), jnp.float32)
+    for step in range(-1, 3):
+        near = jnp.floor(centre) + step
+        inside = jnp.clip(near, 0, old - 1)
+        matrix += jnp.where(sample == inside, _cubic(jnp.abs(near - centre), _PLAIN), 0.0)
+    return matrix
 
 
-def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
+def _cubic(distance: jax.Array, a: float) -> jax.Array:
     """Return the weight of a sample at a distance, in samples."""
     inner = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     outer = a * (((distance - 5) * distance + 8) * distance - 4)
-    return np.where(distance <= 1, inner, np.where(distance < 2, outer, 0.0))
+    return jnp.where(distance <= 1, inner, jnp.where(distance < 2, outer, 0.0))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partdisc.backbones.transformer import attention, layer_norm, linear, resampling
@@ -92,22 +92,23 @@ def _loop(old, new, antialias):
     return matrix
 
 
+@settings(max_examples=25, deadline=None)
 @given(old=st.integers(1, 40), new=st.integers(1, 60), antialias=st.booleans())
 def test_resampling_equals_loop(old, new, antialias):
-    found = resampling(old, new, antialias=antialias)
+    found = np.asarray(resampling(old, new, antialias=antialias))
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, _loop(old, new, antialias), atol=1e-6)
+    np.testing.assert_allclose(found, _loop(old, new, antialias), atol=1e-5)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize("antialias", [False, True])
 def test_resampling_to_the_same_number_changes_nothing(antialias):
-    np.testing.assert_allclose(resampling(37, 37, antialias=antialias), np.eye(37), atol=1e-7)
+    np.testing.assert_allclose(resampling(37, 37, antialias=antialias), np.eye(37), atol=1e-6)
 
 
 def test_resampling_equals_jax_where_it_smooths(rng):
     values = rng.normal(size=37)
     for new in (5, 16, 37, 50):
         expected = jax.image.resize(jnp.asarray(values, jnp.float32), (new,), "cubic")
-        found = resampling(37, new, antialias=True) @ values
+        found = np.asarray(resampling(37, new, antialias=True)) @ values
         np.testing.assert_allclose(found, expected, atol=1e-5)

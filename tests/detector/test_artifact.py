@@ -115,29 +115,47 @@ def test_sides_that_are_no_multiple_of_the_stride_are_refused(tmp_path):
         call(np.zeros((1, 48, 50, 3), np.uint8))
 
 
-def test_real_weights(tmp_path, rng, real_weights):
-    network = backbone("googlenet", "inception_4b")
-    weights = load_weights(network, str(real_weights), seed=0)
-    with np.load(real_weights / "golden_backbones.npz") as golden:
-        photo = golden["image"]
-    pixels = np.stack([photo[:96, :128], photo[64:160, 96:]])
+def with_network(name, layer, source, pixels, rng):
+    """Return a detector of a real network, whose channels are some cells of images."""
+    network = backbone(name, layer)
+    weights = load_weights(network, source, seed=0)
     features = np.asarray(unit_features(network, weights, pixels, half_stride=True), np.float32)
-    features = features.reshape(-1, 512)
+    features = features.reshape(-1, network.channels)
     params = {
         "centres": jnp.asarray(features[rng.choice(len(features), 6, replace=False)]),
         "background": jnp.asarray(np.mean(features, axis=0)),
     }
-    detector = dataclasses.replace(
+    return dataclasses.replace(
         small_detector(),
-        backbone=network, weights=weights, framing=images.Framing(96, 2.0),
-        layer=PartLayer(6, 30.0, "mean"), params=params, offset=np.zeros(512, np.float32),
+        backbone=network, weights=weights, framing=images.Framing(pixels.shape[1], 2.0),
+        layer=PartLayer(6, 30.0, "mean"), params=params,
+        offset=np.zeros(network.channels, np.float32),
         choices=(choices := small_choices(params["centres"], features)), chosen=choices[3],
     )  # fmt: skip
+
+
+def test_real_weights(tmp_path, rng, real_weights):
+    with np.load(real_weights / "golden_backbones.npz") as golden:
+        photo = golden["image"]
+    pixels = np.stack([photo[:96, :128], photo[64:160, 96:]])
+    detector = with_network("googlenet", "inception_4b", str(real_weights), pixels, rng)
     detector.export(tmp_path)
     call, about = load(tmp_path)
     found = check(detector, call, pixels)
     assert found["scores"].max() > 0.5
     assert about["backbone"]["weights"]["origin"].startswith("googlenet_bvlc.npz, sha256 6dd63fa6")
+
+
+@pytest.mark.parametrize("name", ["dinov2_vits14", "dinov2_vits14_reg"])
+def test_a_transformer_takes_images_of_any_size(tmp_path, rng, name):
+    """Its position embeddings are resampled inside of the program."""
+    coarse = rng.integers(0, 256, (2, 8, 12, 3), dtype=np.uint8)
+    pixels = coarse.repeat(7, axis=1).repeat(7, axis=2)
+    detector = with_network(name, "block1", "random", pixels, rng)
+    detector.export(tmp_path)
+    call, _ = load(tmp_path)
+    check(detector, call, pixels)
+    check(detector, call, pixels[:1, :, :70])
 
 
 # Runs the example where partdisc and what it is made of cannot be imported.
