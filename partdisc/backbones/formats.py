@@ -58,9 +58,13 @@ def _state(path: pathlib.Path) -> Arrays:
             f"{path}: .pth files need PyTorch: pip install 'partdisc[torch]'"
         ) from error
     state = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(state, dict):
-        raise ValueError("no state dict")
-    return {name: tensor.numpy() for name, tensor in state.items()}
+    tensors = {}
+    if isinstance(state, dict):
+        tensors = {name: each for name, each in state.items() if isinstance(each, torch.Tensor)}
+    if not tensors:
+        raise ValueError("it is no state dict: there are no tensors under names")
+    # Old files hold parameters, new ones may hold halves.
+    return {name: tensor.detach().float().numpy() for name, tensor in tensors.items()}
 
 
 def _vgg16_pth(path: pathlib.Path) -> Arrays:
@@ -79,15 +83,18 @@ def _vgg16_pth(path: pathlib.Path) -> Arrays:
 
 def _resnet50_pth(path: pathlib.Path) -> Arrays:
     state, arrays = _state(path), {}
+    if "layer3.6.conv1.weight" in state:
+        raise WeightsError(f"{path}: is of a deeper network than ResNet-50, of more bottlenecks")
     for key, kernel in state.items():
         conv = re.fullmatch(r"(.*)(conv\d|downsample\.0)\.weight", key)
         if conv is None:
             continue
         before, last = conv.groups()
         norm = before + last.replace("conv", "bn").replace("downsample.0", "downsample.1")
-        mean, variance, scale, shift = (
-            state[f"{norm}.{leaf}"] for leaf in ("running_mean", "running_var", "weight", "bias")
-        )
+        leaves = [f"{norm}.{leaf}" for leaf in ("running_mean", "running_var", "weight", "bias")]
+        if any(leaf not in state for leaf in leaves):
+            continue
+        mean, variance, scale, shift = (state[leaf] for leaf in leaves)
         # A batch normalisation with fixed statistics is a part of the convolution before it.
         factor = scale / np.sqrt(variance + _BATCH_NORM_EPSILON)
         name = f"{before.rstrip('.')}/{last.partition('.')[0]}".lstrip("/")
@@ -126,6 +133,8 @@ _DINOV2_BLOCK = {
 def _dinov2(path: pathlib.Path) -> Arrays:
     arrays = {}
     for name, array in safetensors.numpy.load_file(path).items():
+        # A model with a head keeps the network under a name of its own.
+        name = re.sub(r"^dinov2(_with_registers)?\.", "", name)
         module, _, leaf = name.rpartition(".")
         if leaf not in ("weight", "bias"):
             module, leaf = name, ""
@@ -141,8 +150,19 @@ def _dinov2(path: pathlib.Path) -> Arrays:
         elif array.ndim == 3:
             array = array[0]  # embeddings have a leading axis of one image
         kind = {"weight": "scale" if array.ndim == 1 else "kernel"}.get(leaf, leaf)
-        arrays[f"{ours}/{kind}" if kind else ours] = array
+        arrays[f"{ours}/{kind}" if kind else ours] = array.astype(np.float32)
     return arrays
+
+
+def _dinov2_name(arrays: Arrays) -> str:
+    """Say which DINOv2 parameters are of, one of `dinov2.ARCHITECTURES` or in words."""
+    width = arrays["class/embedding"].shape[-1] if "class/embedding" in arrays else 0
+    registers = len(arrays.get("registers/embedding", ()))
+    for name, outputs in dinov2.ARCHITECTURES.items():
+        network = outputs["norm"][0]
+        if (network.width, network.registers) == (width, registers):
+            return name
+    return f"a network of width {width} with {registers} registers"
 
 
 class Format(NamedTuple):
@@ -185,8 +205,8 @@ def read(path: pathlib.Path, name: str) -> tuple[Arrays, Preprocessing]:
       All parameters found, and the preprocessing that goes with them.
 
     Raises:
-      WeightsError: the file cannot be read, is none of the architecture's kinds, or is not the
-        published one whose name it bears.
+      WeightsError: the file cannot be read, is none of the architecture's kinds, is of another
+        network, or is not the published one whose name it bears.
     """
     known = FORMATS[name]
     if path.suffix not in known:
@@ -203,4 +223,7 @@ def read(path: pathlib.Path, name: str) -> tuple[Arrays, Preprocessing]:
     except Exception as error:  # the libraries fail in a dozen ways on a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise WeightsError(f"{path}: not a readable {path.suffix} file: {reason}") from error
+    if name in dinov2.ARCHITECTURES and (found := _dinov2_name(arrays)) != name:
+        mend = f"; set backbone.name to {found}" if found in dinov2.ARCHITECTURES else ""
+        raise WeightsError(f"{path}: is of {found}, not of {name}{mend}")
     return arrays, kind.preprocessing

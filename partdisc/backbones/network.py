@@ -56,7 +56,7 @@ def _shifted(x: jax.Array, by: int) -> jax.Array:
 def _interleaved(x: jax.Array) -> jax.Array:
     """Put maps [4 B, h, w, C] of `_shifted` together: [B, 2 h - 1, 2 w - 1, C].
 
-    The last row and column, whose cells would be centred on the border, are left out.
+    The last row and column, whose windows reach over the border, are left out.
     """
     _, height, width, channels = x.shape
     x = x.reshape(2, 2, -1, height, width, channels).transpose(2, 3, 0, 4, 1, 5)
@@ -69,7 +69,7 @@ class Backbone:
 
     Attributes:
       name: of the architecture.
-      layer: whose (rectified) output the features are.
+      layer: whose output the features are.
       layers: all layers from the image to that one.
     """
 

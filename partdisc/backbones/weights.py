@@ -21,6 +21,8 @@ from partdisc.errors import WeightsError
 
 # Spread of embeddings that are drawn, as of those that a transformer starts its training with.
 _EMBEDDING = np.float32(0.02)
+# What a file of weights is called in the folder of any network of the Hugging Face Hub.
+_PUBLISHED = "model.safetensors"
 
 
 class Weights(NamedTuple):
@@ -68,7 +70,11 @@ def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
         weights, reasons = _search(backbone, path)
+        if weights is None and (whole := path / _PUBLISHED).is_file():
+            return _load(backbone, whole)
         if weights is None:
+            if (path / f"{_PUBLISHED}.index.json").is_file():
+                reasons = f"{_PUBLISHED} is in several pieces there; join them into one file"
             raise WeightsError(f"{path}: no weights for {_title(backbone)} there: {reasons}")
         return weights
     if not path.is_file():
@@ -149,8 +155,6 @@ def _candidates(backbone: Backbone, folder: pathlib.Path) -> list[pathlib.Path]:
             for path in sorted(folder.glob(f"{backbone.name}*{suffix}"))
             if not path.name.startswith(tuple(longer))
         ]
-        if suffix == ".safetensors":
-            paths += sorted(folder.glob(f"model{suffix}"))  # as the publisher's folder has it
     return paths
 
 
@@ -169,10 +173,6 @@ def _check(
     backbone: Backbone, path: pathlib.Path, arrays: formats.Arrays, preprocessing: Preprocessing
 ) -> Weights:
     """Keep what the backbone needs, and make sure that it is all there."""
-    if (tokens := "registers/embedding") in arrays and tokens not in backbone.param_shapes:
-        raise WeightsError(
-            f"{path}: is of a network with registers; set backbone.name to {backbone.name}_reg"
-        )
     params = {}
     for name, shape in backbone.param_shapes.items():
         if name not in arrays:

@@ -9,6 +9,7 @@ import numpy as np
 from partdisc.detector import Detector
 from partdisc.discovery.features import Features
 from partdisc.discovery.inputs import Inputs
+from partdisc.errors import ConfigError
 from partdisc.method import clusters, factors, kmeans
 from partdisc.method.cells import centred, normalise
 from partdisc.method.detection import DetectSettings
@@ -107,6 +108,11 @@ def _cluster(
     vectors = features[image, cell].astype(np.float32)
     offset = vectors.mean(axis=0) if settings.center else np.zeros_like(vectors[0])
     vectors = np.asarray(jax.jit(centred)(vectors, offset))
+    if settings.kind == "nmf" and vectors.min() < 0:
+        raise ConfigError(
+            "config.clusters.kind is nmf, which needs features that are never negative; those of "
+            "this backbone's layer are; set it to vmf or kmeans"
+        )
     rng = np.random.default_rng(settings.seed)
     sample = vectors[rng.permutation(len(vectors))[:BACKGROUND_VECTORS]]
     params = _untrained(settings, vectors, sample)

@@ -8,6 +8,9 @@ STRENGTHS = np.logspace(2, -6, 17)
 # Inputs are divided by so much a power of their deviations. Where objects stand all alike, an
 # input that moves much is noise; where they do not, it is what tells them apart.
 POWERS = (0, 1, 2)
+# Of the root of their mean square: no deviation counts as smaller. An input that hardly moved in
+# the fit images says nothing of what it means when it does.
+LEAST_DEVIATION = 0.1
 # Added to the diagonal of singular normal equations.
 SINGULAR_STRENGTH = 0.01
 
@@ -34,15 +37,14 @@ def ridge(
     shape = (*losses.shape, len(test_inputs), landmarks.shape[1], 2)
     predictions = np.full(shape, np.nan)
     for x, y, members in _by_visibility(inputs, landmarks):
-        x_mean, y_mean, deviations = x.mean(0), y.mean(0), _deviations(x)
+        x_mean, y_mean, spreads = x.mean(0), y.mean(0), _spreads(x)
         for number, power in enumerate(POWERS):
-            scale = deviations**-power
+            scale = spreads**-power
             centred = (x - x_mean) * scale
             eigenvalues, u = _left_singular(centred)
             scores = u.T @ (y - y_mean)
             damped = eigenvalues + STRENGTHS[:, None] * eigenvalues.sum()
-            # From test images to fit images first: the weights themselves would be larger.
-            alike = (test_inputs - x_mean) * scale @ centred.T @ u
+            alike = (test_inputs - x_mean) * scale @ (centred.T @ u)
             predicted = alike @ (scores / damped[..., None]) + y_mean
             predictions[number][:, :, members] = predicted.reshape(
                 len(STRENGTHS), len(test_inputs), len(members), 2
@@ -128,6 +130,15 @@ def _by_visibility(inputs, landmarks):
 def _deviations(values: np.ndarray) -> np.ndarray:
     deviation = values.std(0)
     return np.where(deviation > 0, deviation, 1.0)
+
+
+def _spreads(values: np.ndarray) -> np.ndarray:
+    """Return the deviations of inputs, none of them negligible beside the others."""
+    deviation = values.std(0)
+    typical = np.sqrt(np.square(deviation).sum() / max(deviation.size, 1))
+    if not typical > 1e-9 * np.abs(values).max(initial=0.0):
+        return np.ones_like(deviation)
+    return np.maximum(deviation, LEAST_DEVIATION * typical)
 
 
 def _left_out_distances(

@@ -104,7 +104,10 @@ def score_transforms(
     closeness = 1.0 - squared_residuals(transforms, matches) / radius**2
     if scoring == "count":
         closeness = (closeness >= 0).astype(closeness.dtype)
-    return jnp.maximum(closeness, 0.0) @ matches.weight
+    # Accelerators would otherwise round the weights first, and choose among close transforms.
+    return jnp.matmul(
+        jnp.maximum(closeness, 0.0), matches.weight, precision=jax.lax.Precision.HIGHEST
+    )
 
 
 def align(

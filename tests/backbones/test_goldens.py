@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -102,16 +103,96 @@ def test_dinov2_by_the_names_of_other_versions(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name,other,message",
+    "name,other,mend",
     [
-        ("dinov2_vits14_reg", "dinov2_vits14", "registers; set backbone.name to dinov2_vits14_reg"),
-        ("dinov2_vits14", "dinov2_vits14_reg", "lacks registers/embedding"),
-        ("dinov2_vits14", "dinov2_vitb14", r"\[1536\] float32, expected \[3072\]"),
+        ("dinov2_vits14_reg", "dinov2_vits14", "dinov2_vits14_reg"),
+        ("dinov2_vits14", "dinov2_vits14_reg", "dinov2_vits14"),
+        ("dinov2_vits14", "dinov2_vitb14", "dinov2_vits14"),
+        ("dinov2_vits14_reg", "dinov2_vitb14", "dinov2_vits14_reg"),
     ],
 )
-def test_dinov2_of_another_kind_is_refused(folder, name, other, message):
+def test_dinov2_of_another_kind_is_refused(folder, name, other, mend):
+    message = rf"is of {name}, not of {other}; set backbone\.name to {mend}$"
     with pytest.raises(WeightsError, match=message):
         load_weights(backbone(other, "norm"), str(folder(name)), seed=0)
+
+
+def test_dinov2_of_a_size_that_is_not_here_is_refused(tmp_path):
+    arrays = {"embeddings.cls_token": np.zeros((1, 1, 1024), np.float32)}
+    safetensors.numpy.save_file(arrays, tmp_path / "model.safetensors")
+    with pytest.raises(WeightsError, match="is of a network of width 1024 with 0 registers, not"):
+        load_weights(backbone("dinov2_vitb14", "norm"), str(tmp_path), seed=0)
+
+
+@pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16])
+def test_dinov2_in_half_precision_and_under_a_name(tmp_path, kind):
+    """A model with a head keeps the network under a name of its own."""
+    arrays = {
+        f"dinov2.{key}": array.astype(kind) for key, array in state_dict("dinov2_vits14").items()
+    }
+    arrays["classifier.weight"] = np.zeros((2, 768), kind)
+    safetensors.numpy.save_file(arrays, tmp_path / "model.safetensors")
+    net = backbone("dinov2_vits14", "block1")
+    found = load_weights(net, str(tmp_path), seed=0).params["block1/query/kernel"]
+    expected = state_dict("dinov2_vits14")["encoder.layer.0.attention.attention.query.weight"]
+    np.testing.assert_array_equal(found, expected.astype(kind).astype(np.float32).T)
+
+
+def test_a_folder_of_many_networks(folder, tmp_path, monkeypatch):
+    """In the folder that is always searched, a file that any network may have is of none."""
+    named, cache = tmp_path / "named", tmp_path / "cache" / "partdisc"
+    for place in (named, cache):
+        place.mkdir(parents=True)
+    monkeypatch.setenv("PARTDISC_WEIGHTS", str(named))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    (named / "model.safetensors").symlink_to(folder("dinov2_vits14") / "model.safetensors")
+    file = cache / "dinov2_vits14_reg.safetensors"
+    file.symlink_to(folder("dinov2_vits14_reg") / "model.safetensors")
+    found = load_weights(backbone("dinov2_vits14_reg", "norm"), "", seed=0)
+    assert found.source == str(file)
+
+
+def test_weights_in_pieces(tmp_path):
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(WeightsError, match="in several pieces there; join them"):
+        load_weights(backbone("dinov2_vits14", "norm"), str(tmp_path), seed=0)
+
+
+def _resnet50_message(monkeypatch, tmp_path, change):
+    state = resnet50_state()
+    change(state)
+    (tmp_path / "resnet50.pth").touch()
+    monkeypatch.setattr(formats, "_state", lambda path: state)
+    with pytest.raises(WeightsError) as caught:
+        load_weights(backbone("resnet50", "layer3"), str(tmp_path), seed=0)
+    return str(caught.value)
+
+
+def test_a_deeper_resnet_is_refused(monkeypatch, tmp_path):
+    def deeper(state):
+        state["layer3.6.conv1.weight"] = state["layer3.5.conv1.weight"]
+
+    assert "deeper network than ResNet-50" in _resnet50_message(monkeypatch, tmp_path, deeper)
+
+
+def test_a_resnet_that_lacks_a_statistic(monkeypatch, tmp_path):
+    message = _resnet50_message(monkeypatch, tmp_path, lambda state: state.pop("bn1.running_var"))
+    assert "resnet50.pth lacks conv1/" in message
+
+
+def test_a_resnet_of_parameters(tmp_path):
+    """As old files hold them, with what is left of training, in halves."""
+    torch = pytest.importorskip("torch")
+    state = {
+        name: torch.nn.Parameter(torch.from_numpy(array).half()) if array.ndim else torch.tensor(1)
+        for name, array in resnet50_state().items()
+    }
+    torch.save(state | {"epoch": 3}, tmp_path / "resnet50.pth")
+    found = load_weights(backbone("resnet50", "layer2"), str(tmp_path), seed=0)
+    assert np.isfinite(found.params["layer2.3/conv3/kernel"]).all()
+    torch.save({"state_dict": state}, tmp_path / "resnet50.pth")
+    with pytest.raises(WeightsError, match="no tensors under names"):
+        load_weights(backbone("resnet50", "layer2"), str(tmp_path), seed=0)
 
 
 def test_files_of_both_kinds_lie_in_one_folder(folder, tmp_path):
