@@ -76,16 +76,21 @@ def run(
     return 0
 
 
-def discover(config: Any, workdir: Workdir, *, trained_only: bool = False) -> Run:
+def discover(
+    config: Any, workdir: Workdir, *, trained_only: bool = False, readable: bool = True
+) -> Run:
     """Discover the parts of an object class, or take up where an earlier run stopped.
 
     Args:
       config: the whole config, valid.
       workdir: of the run.
       trained_only: refuse to train: it must have been done.
+      readable: whether to make parts that a person reads.
     """
     untrained = prepare(config, workdir)
     found = _trained(config, workdir, untrained, trained_only=trained_only)
+    if not readable:
+        return found
     # Channels that hold the same places become parts that a person reads.
     return found._replace(detector=parts_stage(config, workdir, found))
 
@@ -169,7 +174,5 @@ def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
 
 def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
     with Workdir(path) as workdir:
-        found = _trained(config, workdir, prepare(config, workdir), trained_only=False)
-        if "parts" in split_names(config.evaluation.extras):
-            found = found._replace(detector=parts_stage(config, workdir, found))
-        evaluate(config, workdir, found)
+        readable = "parts" in split_names(config.evaluation.extras)
+        evaluate(config, workdir, discover(config, workdir, readable=readable))

@@ -9,14 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from partdisc.backbones.layers import Layer
-from partdisc.backbones.transformer import (
-    PRECISION,
-    attention,
-    layer_norm,
-    linear,
-    resampling,
-)
+from partdisc.backbones.layers import PRECISION, Layer, declare
+from partdisc.backbones.transformer import attention, layer_norm, linear, resampling
 
 PATCH = 14  # side of the square of the image that a token stands for, in pixels
 BLOCKS = 12
@@ -62,20 +56,20 @@ class VisionTransformer(NamedTuple):
     def _embed(self, module: nn.Module, x: jax.Array, grid: tuple[int, int]) -> jax.Array:
         """Make tokens [B, 1 + registers + h w, C] of images [B, 14 h, 14 w, 3]."""
         rows, columns = grid
-        kernel = self._param(module, "patches/kernel", (PATCH, PATCH, x.shape[-1], self.width))
-        bias = self._param(module, "patches/bias", (self.width,))
+        kernel = declare(module, "patches/kernel", (PATCH, PATCH, x.shape[-1], self.width))
+        bias = declare(module, "patches/bias", (self.width,))
         # A convolution whose windows do not overlap is a product of matrices.
         patches = x.reshape(x.shape[0], rows, PATCH, columns, PATCH, x.shape[-1])
         patches = patches.transpose(0, 1, 3, 2, 4, 5).reshape(
             x.shape[0], rows * columns, PATCH**2 * x.shape[-1]
         )
         patches = linear(patches, kernel.reshape(-1, self.width), bias)
-        position = self._param(module, "positions/embedding", (1 + _GRID**2, self.width))
-        own = self._param(module, "class/embedding", (1, self.width)) + position[:1]
+        position = declare(module, "positions/embedding", (1 + _GRID**2, self.width))
+        own = declare(module, "class/embedding", (1, self.width)) + position[:1]
         lead = [own]
         if self.registers:
             shape = (self.registers, self.width)
-            lead.append(self._param(module, "registers/embedding", shape))
+            lead.append(declare(module, "registers/embedding", shape))
         leading = jnp.concatenate(lead)[None]
         leading = jnp.broadcast_to(leading, (x.shape[0], *leading.shape[1:]))
         return jnp.concatenate([leading, patches + self._positions(position[1:], grid)], axis=1)
@@ -107,20 +101,15 @@ class VisionTransformer(NamedTuple):
         return tokens + hidden * self._scale(module, f"{name}/scale2/scale")
 
     def _norm(self, module: nn.Module, name: str, tokens: jax.Array) -> jax.Array:
-        scale = self._param(module, f"{name}/scale", (self.width,))
-        return layer_norm(tokens, scale, self._param(module, f"{name}/bias", (self.width,)))
+        scale = declare(module, f"{name}/scale", (self.width,))
+        return layer_norm(tokens, scale, declare(module, f"{name}/bias", (self.width,)))
 
     def _linear(self, module: nn.Module, name: str, x: jax.Array, channels: int) -> jax.Array:
-        kernel = self._param(module, f"{name}/kernel", (x.shape[-1], channels))
-        return linear(x, kernel, self._param(module, f"{name}/bias", (channels,)))
+        kernel = declare(module, f"{name}/kernel", (x.shape[-1], channels))
+        return linear(x, kernel, declare(module, f"{name}/bias", (channels,)))
 
     def _scale(self, module: nn.Module, name: str) -> jax.Array:
-        return self._param(module, name, (self.width,))[None, None, :]
-
-    @staticmethod
-    def _param(module: nn.Module, name: str, shape: tuple[int, ...]) -> jax.Array:
-        # Zeros only declare the shapes: the values come from `load_weights`.
-        return module.param(name, nn.initializers.zeros, shape)
+        return declare(module, name, (self.width,))[None, None, :]
 
 
 def _outputs(width: int, heads: int, registers: int) -> dict[str, tuple[Layer, ...]]:

@@ -13,6 +13,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# Accelerators would otherwise round to TF32 or bfloat16; a CPU is exact either way.
+PRECISION = lax.Precision.HIGHEST
+
 
 def conv(
     x: jax.Array, kernel: jax.Array, bias: jax.Array, *, stride: int = 1, rectify: bool = True
@@ -36,8 +39,7 @@ def conv(
         (stride, stride),
         [(pad, pad), (pad, pad)],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        # Accelerators would otherwise round to TF32 or bfloat16; a CPU is exact either way.
-        precision=lax.Precision.HIGHEST,
+        precision=PRECISION,
     )
     y = y + bias[None, None, None, :]
     return nn.relu(y) if rectify else y
@@ -104,6 +106,11 @@ class Layer(Protocol):
         """Turn maps [B, H, W, C] into maps [B, H / stride, W / stride, D]."""
 
 
+def declare(module: nn.Module, name: str, shape: tuple[int, ...]) -> jax.Array:
+    """Name a parameter of a network, and its shape; its values come from `load_weights`."""
+    return module.param(name, nn.initializers.zeros, shape)
+
+
 def outputs(layers: tuple[Layer, ...], names: tuple[str, ...]) -> dict[str, tuple[Layer, ...]]:
     """Return, for each layer that may be asked for, the layers from the image to it."""
     ends = {layer.name: end for end, layer in enumerate(layers, 1)}
@@ -123,9 +130,8 @@ class Conv(NamedTuple):
 
     def __call__(self, module: nn.Module, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.channels)
-        # Zeros only declare the shapes: the values come from `load_weights`.
-        kernel = module.param(f"{self.name}/kernel", nn.initializers.zeros, shape)
-        bias = module.param(f"{self.name}/bias", nn.initializers.zeros, shape[-1:])
+        kernel = declare(module, f"{self.name}/kernel", shape)
+        bias = declare(module, f"{self.name}/bias", shape[-1:])
         return conv(x, kernel, bias, stride=self.stride, rectify=self.rectify)
 
 

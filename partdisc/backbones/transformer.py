@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# Accelerators would otherwise round to TF32 or bfloat16; a CPU is exact either way.
-PRECISION = lax.Precision.HIGHEST
+from partdisc.backbones.layers import PRECISION
+
 # Of `layer_norm`, as DINOv2 was trained.
 _EPSILON = 1e-6
 # Cubic convolution (Keys, 1981): PyTorch's coefficient without and with antialiasing.
