@@ -97,7 +97,8 @@ def sweep(
     Args:
       config: to start from.
       runs: as `runs_of` gives them.
-      folder: of the sweep; results are kept in `results`, runs are done in `runs`.
+      folder: of the sweep; runs are done in `runs`, and what came of each is kept in `results`,
+        as {data, seed, changes, results}.
       given: what the user set on the command line.
       doing: of the runs.
 
@@ -115,15 +116,16 @@ def sweep(
             data = digest(made.data.to_dict(), run.seed)
             if data not in fingerprints:
                 fingerprints[data] = doing.fingerprint(made, workdir)
-            kept = folder / "results" / f"{run.data}-{_key(made, fingerprints[data])}.json"
-            done = read_json(kept)
-            if done is None:
+            name = f"{run.data}-{run.seed}-{_key(made, fingerprints[data])}.json"
+            record = read_json(folder / "results" / name)
+            if record is None:
                 say("")
                 say(label)
                 doing.train(made, workdir)
-                done = read_json(workdir / "results.json")
-                write_json(kept, done)
-            outcomes[run] = Outcome(done)
+                results = read_json(workdir / "results.json")
+                record = {**run._asdict(), "changes": dict(run.changes), "results": results}
+                write_json(folder / "results" / name, record)
+            outcomes[run] = Outcome(record["results"])
         except ConfigError as error:
             outcomes[run] = Outcome(None, str(error))
         except DataError as error:

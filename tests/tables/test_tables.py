@@ -16,7 +16,7 @@ from partdisc.tables.entries import Figures
 from partdisc.tables.paper import CATEGORIES, DATASETS, TABLES
 from partdisc.tables.sweep import Doing, Outcome, config_of, run_of, runs_of
 from partdisc.validation import validate
-from partdisc.workdir import Workdir, write_json
+from partdisc.workdir import Workdir, read_json, write_json
 
 # Table 5 without the row that another run makes.
 DEFAULTS = TABLES[5]._replace(rows=TABLES[5].rows[:2])
@@ -165,6 +165,14 @@ def test_a_sweep_takes_up_what_an_earlier_one_left(tmp_path):
     outcomes = sweep.sweep(config, runs, tmp_path, {}, doing(train))
     assert [seed for seed, *_ in done] == [0, 1, 1, 2]
     assert [outcomes[run].results["trained"]["map_iou"] for run in runs] == [0, 1, 2]
+    # A kept result says what was run.
+    sweep.sweep(config, [run_of("cub", {"pools.size": 9}, 1)], tmp_path, {}, doing(train))
+    kept = map(read_json, sorted((tmp_path / "results").glob("cub-1-*")))
+    changes = {str(each.pop("changes")): each for each in kept}
+    assert changes == dict.fromkeys(
+        ["{}", "{'pools.size': 9}"], {"data": "cub", "seed": 1, "results": results(precision=1)}
+    )
+    done.pop()
     # Other seeds and another table's number change nothing of what was done.
     config.table.seeds, config.table.number = "0,1,,2,3,", 6
     sweep.sweep(config, runs, tmp_path, {}, doing(train))
