@@ -83,8 +83,6 @@ def _vgg16_pth(path: pathlib.Path) -> Arrays:
 
 def _resnet50_pth(path: pathlib.Path) -> Arrays:
     state, arrays = _state(path), {}
-    if "layer3.6.conv1.weight" in state:
-        raise WeightsError(f"{path}: is of a deeper network than ResNet-50, of more bottlenecks")
     for key, kernel in state.items():
         conv = re.fullmatch(r"(.*)(conv\d|downsample\.0)\.weight", key)
         if conv is None:
@@ -101,6 +99,12 @@ def _resnet50_pth(path: pathlib.Path) -> Arrays:
         arrays[f"{name}/kernel"] = kernel.transpose(2, 3, 1, 0) * factor
         arrays[f"{name}/bias"] = shift - mean * factor
     return arrays
+
+
+def _resnet_name(arrays: Arrays) -> str:
+    """Say which ResNet parameters are of: one name, or words."""
+    deeper = "layer3.6/conv1/kernel" in arrays
+    return "a deeper network than ResNet-50, of more bottlenecks" if deeper else "resnet50"
 
 
 # Names in a file of DINOv2, as Hugging Face keeps it, and ours; one file has one of the names
@@ -171,10 +175,13 @@ class Format(NamedTuple):
     Attributes:
       read: gives its arrays.
       preprocessing: of the images that such weights were trained on.
+      name: says which architecture arrays are of, one of `FORMATS` or in words; None where
+        no other has layers of the same names.
     """
 
     read: Callable[[pathlib.Path], Arrays]
     preprocessing: Preprocessing
+    name: Callable[[Arrays], str] | None = None
 
 
 # Of each architecture: from the ending of a file to what it is.
@@ -185,8 +192,10 @@ FORMATS = {
         ".pth": Format(_vgg16_pth, IMAGENET),
     },
     "googlenet": {".npz": Format(_npz, BVLC)},
-    "resnet50": {".pth": Format(_resnet50_pth, IMAGENET)},
-    **{name: {".safetensors": Format(_dinov2, IMAGENET)} for name in dinov2.ARCHITECTURES},
+    "resnet50": {".pth": Format(_resnet50_pth, IMAGENET, _resnet_name)},
+    **dict.fromkeys(
+        dinov2.ARCHITECTURES, {".safetensors": Format(_dinov2, IMAGENET, _dinov2_name)}
+    ),
 }
 _NOT_THESE = {
     "googlenet": "; it is BVLC's: the one of torchvision is another network (batch "
@@ -223,7 +232,7 @@ def read(path: pathlib.Path, name: str) -> tuple[Arrays, Preprocessing]:
     except Exception as error:  # the libraries fail in a dozen ways on a damaged file
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise WeightsError(f"{path}: not a readable {path.suffix} file: {reason}") from error
-    if name in dinov2.ARCHITECTURES and (found := _dinov2_name(arrays)) != name:
-        mend = f"; set backbone.name to {found}" if found in dinov2.ARCHITECTURES else ""
+    if kind.name and (found := kind.name(arrays)) != name:
+        mend = f"; set backbone.name to {found}" if found in FORMATS else ""
         raise WeightsError(f"{path}: is of {found}, not of {name}{mend}")
     return arrays, kind.preprocessing

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from partdisc.errors import WeightsError
 
+# What a file of weights is called in the folder of any network of the Hugging Face Hub.
+HUB_FILE = "model.safetensors"
+
 
 class Published(NamedTuple):
     """A published file.
@@ -27,7 +30,7 @@ class Published(NamedTuple):
 
 def _hub(name: str, repository: str, revision: str, digest: str, size: int) -> Published:
     """Name a file of the Hugging Face Hub; the revision fixes its bytes, too."""
-    url = f"https://huggingface.co/facebook/{repository}/resolve/{revision}/model.safetensors"
+    url = f"https://huggingface.co/facebook/{repository}/resolve/{revision}/{HUB_FILE}"
     return Published(f"{name}-{digest[:8]}.safetensors", "sha256", digest, url, size)
 
 

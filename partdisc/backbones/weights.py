@@ -16,13 +16,11 @@ from partdisc.backbones import formats
 from partdisc.backbones.download import download
 from partdisc.backbones.network import ARCHITECTURES, Backbone
 from partdisc.backbones.preprocessing import KERAS, Preprocessing
-from partdisc.backbones.published import DOWNLOADS, check_digest
+from partdisc.backbones.published import DOWNLOADS, HUB_FILE, check_digest
 from partdisc.errors import WeightsError
 
 # Spread of embeddings that are drawn, as of those that a transformer starts its training with.
 _EMBEDDING = np.float32(0.02)
-# What a file of weights is called in the folder of any network of the Hugging Face Hub.
-_PUBLISHED = "model.safetensors"
 
 
 class Weights(NamedTuple):
@@ -70,11 +68,11 @@ def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
         weights, reasons = _search(backbone, path)
-        if weights is None and (whole := path / _PUBLISHED).is_file():
+        if weights is None and (whole := path / HUB_FILE).is_file():
             return _load(backbone, whole)
         if weights is None:
-            if (path / f"{_PUBLISHED}.index.json").is_file():
-                reasons = f"{_PUBLISHED} is in several pieces there; join them into one file"
+            if (path / f"{HUB_FILE}.index.json").is_file():
+                reasons = f"{HUB_FILE} is in several pieces there; join them into one file"
             raise WeightsError(f"{path}: no weights for {_title(backbone)} there: {reasons}")
         return weights
     if not path.is_file():

@@ -170,7 +170,8 @@ def _resnet50_message(monkeypatch, tmp_path, change):
 
 def test_a_deeper_resnet_is_refused(monkeypatch, tmp_path):
     def deeper(state):
-        state["layer3.6.conv1.weight"] = state["layer3.5.conv1.weight"]
+        for name in [name for name in state if name.startswith("layer3.5.")]:
+            state[name.replace("layer3.5.", "layer3.6.")] = state[name]
 
     assert "deeper network than ResNet-50" in _resnet50_message(monkeypatch, tmp_path, deeper)
 
