@@ -75,8 +75,9 @@ def paper(outcomes: Outcomes, datasets: tuple[str, ...], number: str) -> str:
 
 
 def gains(outcomes: Outcomes, datasets: tuple[str, ...], settings: str = "ours") -> str:
-    """Write what training adds to clustering, by our defaults or the `paper`'s settings."""
-    changes = PAPER if settings == "paper" else {}
+    """Write what training adds to clustering, by `ours`, the `paper`'s settings or key=value."""
+    key, _, value = settings.partition("=")
+    changes = {key: json.loads(value)} if value else {"ours": {}, "paper": PAPER}[settings]
     rows = ["| | clustering | trained | difference | in the paper |", "|---|---|---|---|---|"]
     for data in datasets:
         head = DATASETS[data].heading

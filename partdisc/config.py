@@ -101,7 +101,7 @@ SECTIONS = {
     "parts": Section("The part layer: a channel a part, and one for background (section 3.1).", {
         "count": Key(512, "Number of channels, each a detector of its own.",
             low=2, high=65_536, unit="channels"),
-        "kappa": Key(30.0,
+        "kappa": Key(20.0,
             "How sharply parts are told apart: what cosines are multiplied by. Not of `nmf`.",
             low=1e-3, high=1e4),
         "background": Key("mean",

@@ -87,6 +87,12 @@ def test_the_papers_settings_are_runs_of_their_own(figures, filled):
     assert "| CUB: mAP box | 30.0 | 33.0 | +3.00, one seed | +1.3 |" in page
 
 
+def test_gains_of_one_change(filled):
+    page = filled("gains net cub parts.kappa=30", record("cub", 0, {}, 40.0),
+                  record("cub", 0, {"parts.kappa": 30.0}, 36.0))  # fmt: skip
+    assert "| CUB: mAP box | 30.0 | 36.0 | +6.00, one seed | +1.3 |" in page
+
+
 def test_a_table_of_the_paper_says_what_was_not_done(filled):
     page = filled("paper net cub 5", record("cub", 0, {}, 40.0))
     assert "| Ours | 28.2 | 40.0 (+11.8) | 41.0 (+12.8) |" in page

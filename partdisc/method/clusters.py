@@ -175,7 +175,7 @@ def fit_mixture(
     Args:
       vectors: [n, C], n >= K.
       parts: K.
-      kappa: fixed concentration (30).
+      kappa: fixed concentration.
       iterations: EM steps at most.
       tolerance: stop where the mean log likelihood changes by less, in nats.
       seeding_vectors: vectors used at most by the k-means++ seeding.
