@@ -29,6 +29,7 @@ format: .venv/.installed-test
 # The pages that are made from the code.
 docs: .venv/.installed
 	$(BIN)/python docs/pages.py
+	$(BIN)/python docs/figures.py
 
 benchmark: .venv/.installed
 	$(BIN)/python -m benchmarks.kernels
