@@ -19,10 +19,18 @@ from typing import Any
 
 from partdisc.config import base_config, flatten
 from partdisc.deviations import DEVIATIONS, PAPER
-from partdisc.tables.entries import Figures, difference, difference_text, published
+from partdisc.tables.entries import (
+    Column,
+    Figures,
+    difference,
+    difference_text,
+    figures_of,
+    mean_text,
+    published,
+)
 from partdisc.tables.layout import render
-from partdisc.tables.paper import DATASETS, TABLES
-from partdisc.tables.sweep import Outcome, Run, config_of, run_of
+from partdisc.tables.paper import DATASETS, TABLES, Row
+from partdisc.tables.sweep import Outcome, Run, config_of, run_of, runs_of
 
 FOLDER = pathlib.Path(__file__).parent
 PAGES = ("results.md", "alignment.md")
@@ -33,13 +41,16 @@ _BLOCK = re.compile(r"(<!-- figures: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NAMES = {
     "map_iou": ("mAP IoU", 1), "map_l2_box": ("mAP box", 1),
     "map_l2_short_side": ("mAP short side", 1), "pck_box": ("PCK box", 1),
-    "nme_peak": ("NME peak", 2), "nme_mean": ("NME mean", 2), "apart": ("landmarks apart", 3),
+    "nme_peak": ("NME peak", 2), "nme_mean": ("NME mean", 2), "after": ("landmarks apart", 3),
 }  # fmt: skip
+_MORE = ("evaluation.extras", "evaluation.protocols")
+# Figures that are kept below `alignment`.
+_ALIGNMENT = ("before", "after", "oracle")
 _SHOWN = {
-    "car_parts": ("map_iou", "pck_box", "nme_peak", "nme_mean", "apart"),
-    "celeba_subset": ("map_l2_short_side", "nme_peak", "nme_mean", "apart"),
+    "car_parts": ("map_iou", "pck_box", "nme_peak", "nme_mean", "after"),
+    "celeba_subset": ("map_l2_short_side", "nme_peak", "nme_mean", "after"),
 }
-_OTHERS = ("map_l2_box", "map_l2_short_side", "pck_box", "nme_peak", "nme_mean", "apart")
+_OTHERS = ("map_l2_box", "map_l2_short_side", "pck_box", "nme_peak", "nme_mean", "after")
 
 
 class Outcomes(dict[Run, Outcome]):
@@ -53,8 +64,10 @@ class Outcomes(dict[Run, Outcome]):
 
 
 @functools.cache
-def _settings(run: Run) -> str:
-    return str(sorted(flatten(config_of(base_config(), run, {})).items()))
+def _settings(run: Run) -> dict[str, Any]:
+    settings = flatten(config_of(base_config(), run, {}))
+    # These add figures, and change none of the others.
+    return {key: value for key, value in settings.items() if key not in _MORE}
 
 
 def load(name: str) -> Outcomes:
@@ -63,21 +76,25 @@ def load(name: str) -> Outcomes:
     for line in (FOLDER / "tables" / f"{name}.jsonl").read_text().splitlines():
         record = json.loads(line)
         run = run_of(record["data"], record["changes"], record["seed"])
-        outcomes[run] = Outcome(record["results"])
+        results = record["results"]
+        for layer in ("clustering", "trained"):
+            results[layer] |= {key: results[layer]["alignment"][key] for key in _ALIGNMENT}
+        outcomes[run] = Outcome(results)
     return outcomes
 
 
 def paper(outcomes: Outcomes, datasets: tuple[str, ...], number: str) -> str:
     """Write a table of the paper, without its title."""
     table = TABLES[int(number)]
-    written = render(table, int(number), datasets, outcomes, SEEDS)["md"]
+    own = {run: outcomes[run] for run in runs_of(table, datasets, SEEDS)}
+    written = render(table, int(number), datasets, own, SEEDS)["md"]
     return written.partition("\n\n")[2]
 
 
 def gains(outcomes: Outcomes, datasets: tuple[str, ...], settings: str = "ours") -> str:
     """Write what training adds to clustering, by `ours`, the `paper`'s settings or key=value."""
-    key, _, value = settings.partition("=")
-    changes = {key: json.loads(value)} if value else {"ours": {}, "paper": PAPER}[settings]
+    changed, _, value = settings.partition("=")
+    changes = {changed: json.loads(value)} if value else {"ours": {}, "paper": PAPER}[settings]
     rows = ["| | clustering | trained | difference | in the paper |", "|---|---|---|---|---|"]
     for data in datasets:
         head = DATASETS[data].heading
@@ -88,14 +105,18 @@ def gains(outcomes: Outcomes, datasets: tuple[str, ...], settings: str = "ours")
             )
             if not end.by_seed:
                 continue
-            if key == "apart":
+            if key == "after":
                 before, best = (
                     _figures(outcomes, data, changes, "trained", each)
                     for each in ("before", "oracle")
                 )
                 name += f" (before {before.mean:.3f}, best affine {best.mean:.3f})"
-            cells = [f"{head}: {name}" if head else name, _text(start, digits), _text(end, digits)]
-            cells += ["" if key == "apart" else difference_text(difference(end, start))]
+            cells = [
+                f"{head}: {name}" if head else name,
+                mean_text(start, digits),
+                mean_text(end, digits),
+            ]
+            cells += ["" if key == "after" else difference_text(difference(end, start))]
             cells += [_margin(data, key)]
             rows.append(f"| {' | '.join(cells)} |")
             head = ""
@@ -104,7 +125,7 @@ def gains(outcomes: Outcomes, datasets: tuple[str, ...], settings: str = "ours")
 
 def ablation(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
     """Write what Table 7 has no columns for: errors, and how well neighbours are aligned."""
-    columns = [(data, key) for data in datasets for key in ("nme_mean", "apart")]
+    columns = [(data, key) for data in datasets for key in ("nme_mean", "after")]
     rows, block, seen = [_head(columns)], "", set()
     for row in TABLES[7].rows:
         block = (row.block or block).partition(",")[0]
@@ -120,14 +141,15 @@ def worth(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
     columns = [
         (data, key)
         for data in datasets
-        for key in (*_SHOWN.get(data, _OTHERS)[:1], "nme_peak", "nme_mean", "apart")
+        for key in (*_SHOWN.get(data, _OTHERS)[:1], "nme_peak", "nme_mean", "after")
     ]
     rows = [_head(columns)]
     rows.append(_row("(clustering, three seeds)", outcomes, columns, {}, "clustering"))
     rows.append(_row("(nothing, three seeds)", outcomes, columns, {}))
     rows.append(_row("(all of them, three seeds)", outcomes, columns, PAPER))
-    rows.append(_row("(nothing, seed 0)", _first(outcomes), columns, {}))
-    rows += [_row(each.name, _first(outcomes), columns, each.paper) for each in DEVIATIONS]
+    first = Outcomes({run: one for run, one in outcomes.items() if run.seed == 0})
+    rows.append(_row("(nothing, seed 0)", first, columns, {}))
+    rows += [_row(each.name, first, columns, each.paper) for each in DEVIATIONS]
     return "\n".join(rows) + "\n"
 
 
@@ -147,30 +169,11 @@ def filled(page: str) -> str:
     return _BLOCK.sub(table, page)
 
 
-def _first(outcomes: Outcomes) -> Outcomes:
-    return Outcomes({run: one for run, one in outcomes.items() if run.seed == 0})
-
-
-def _figures(outcomes: Outcomes, data: str, changes: dict[str, Any], layer: str, key: str):
-    by_seed = {}
-    for seed in SEEDS:
-        results = outcomes[run_of(data, changes, seed)].results
-        if results is None:
-            continue
-        figures = results[layer] | {
-            "apart": results[layer]["alignment"]["after"],
-            **{each: results[layer]["alignment"][each] for each in ("before", "oracle")},
-        }
-        if key in figures:
-            by_seed[seed] = figures[key]
-    return Figures(by_seed, math.nan)
-
-
-def _text(figures: Figures, digits: int) -> str:
-    if not figures.by_seed:
-        return ""
-    spread = "" if math.isnan(figures.spread) else f" ± {figures.spread:.{digits}f}"
-    return f"{figures.mean:.{digits}f}{spread}"
+def _figures(
+    outcomes: Outcomes, data: str, changes: dict[str, Any], layer: str, key: str
+) -> Figures:
+    row, column = Row("", {}, "", changes, layer), Column("", (data,), key)
+    return figures_of(row, column, outcomes, SEEDS)
 
 
 def _margin(data: str, key: str) -> str:
@@ -201,7 +204,7 @@ def _row(
     layer: str = "trained",
 ) -> str:
     cells = [
-        _text(_figures(outcomes, data, changes, layer, key), _NAMES[key][1])
+        mean_text(_figures(outcomes, data, changes, layer, key), _NAMES[key][1])
         for data, key in columns
     ]
     return f"| {name} | {' | '.join(cells)} |"

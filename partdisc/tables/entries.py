@@ -113,16 +113,26 @@ def difference_text(figures: Figures) -> str:
 
 def figure_text(value: float, measure: str) -> str:
     """Write a figure, "" for NaN."""
-    return "" if math.isnan(value) else f"{value:.{2 if measure == 'nme' else 1}f}"
+    return "" if math.isnan(value) else f"{value:.{_digits(measure)}f}"
 
 
 def cell_text(figures: Figures, measure: str) -> str:
     """Write ours, its spread, and in brackets what it is above the published figure."""
     if not figures.by_seed:
         return ""
-    text = figure_text(figures.mean, measure)
-    if not math.isnan(figures.spread):
-        text += f" ± {figure_text(figures.spread, measure)}"
+    text = mean_text(figures, _digits(measure))
     if not math.isnan(figures.published):
         text += f" ({figures.mean - figures.published:+.1f})"
     return text
+
+
+def mean_text(figures: Figures, digits: int) -> str:
+    """Write the mean over the seeds and its spread, "" where there is no figure."""
+    if not figures.by_seed:
+        return ""
+    spread = "" if math.isnan(figures.spread) else f" ± {figures.spread:.{digits}f}"
+    return f"{figures.mean:.{digits}f}{spread}"
+
+
+def _digits(measure: str) -> int:
+    return 2 if measure == "nme" else 1
