@@ -68,9 +68,9 @@ def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
     path = pathlib.Path(source).expanduser()
     if path.is_dir():
         weights, reasons = _search(backbone, path)
-        if weights is None and (whole := path / HUB_FILE).is_file():
-            return _load(backbone, whole)
         if weights is None:
+            if (whole := path / HUB_FILE).is_file():
+                return _load(backbone, whole)
             if (path / f"{HUB_FILE}.index.json").is_file():
                 reasons = f"{HUB_FILE} is in several pieces there; join them into one file"
             raise WeightsError(f"{path}: no weights for {_title(backbone)} there: {reasons}")

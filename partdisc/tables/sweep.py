@@ -117,14 +117,15 @@ def sweep(
             if data not in fingerprints:
                 fingerprints[data] = doing.fingerprint(made, workdir)
             name = f"{run.data}-{run.seed}-{_key(made, fingerprints[data])}.json"
-            record = read_json(folder / "results" / name)
+            kept = folder / "results" / name
+            record = read_json(kept)
             if record is None:
                 say("")
                 say(label)
                 doing.train(made, workdir)
                 results = read_json(workdir / "results.json")
                 record = {**run._asdict(), "changes": dict(run.changes), "results": results}
-                write_json(folder / "results" / name, record)
+                write_json(kept, record)
             outcomes[run] = Outcome(record["results"])
         except ConfigError as error:
             outcomes[run] = Outcome(None, str(error))
