@@ -15,7 +15,5 @@ def get_config():
     config.backbone.weights = "random"
     config.backbone.center = True
     config.parts.count = 128
-    # So many that wheels, cab and arm are parts of their own.
-    config.parts.wanted = "15"
     config.train.steps = 300
     return config

@@ -133,7 +133,7 @@ DATASETS = {category: _vehicles(category) for category in CATEGORIES} | {
     }, _BOXES[:1], ("car",), origin="it is at github.com/dsmlr/Car-Parts-Segmentation"),
     "shapes": Data("drawn excavators", {
         "data.name": "shapes", "backbone.weights": "random", "backbone.center": True,
-        "parts.count": 128, "parts.wanted": "15", "train.steps": 300,
+        "parts.count": 128, "train.steps": 300,
     }, _DISTANCES),
 }  # fmt: skip
 
