@@ -5,6 +5,7 @@ import importlib.util
 import io
 import pathlib
 import subprocess
+import types
 
 import numpy as np
 from PIL import Image
@@ -46,6 +47,14 @@ FOLDER = [
 ]
 
 
+def script(path: pathlib.Path) -> types.ModuleType:
+    """Import a file that is in no package, afresh."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def run_here(*arguments):
     """Do what run.py does, in this process: what was compiled before need not be again.
 
@@ -55,9 +64,7 @@ def run_here(*arguments):
 
     given = dict(str(argument).removeprefix("--").split("=", 1) for argument in arguments)
     file, _, argument = given.pop("config").partition(":")
-    spec = importlib.util.spec_from_file_location("config_file", ROOT / file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(ROOT / file)
     config = module.get_config(argument) if argument else module.get_config()
     keys = {name[7:]: text for name, text in given.items() if name.startswith("config.")}
     for name, text in keys.items():

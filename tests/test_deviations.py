@@ -1,9 +1,9 @@
 """The settings of the paper: they differ from the defaults, and run on every config."""
 
-import importlib.util
 import pathlib
 
 import pytest
+from program import script
 
 from partdisc.config import base_config, flatten
 from partdisc.deviations import DEVIATIONS, PAPER
@@ -14,10 +14,7 @@ CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
 
 def paper(argument):
-    spec = importlib.util.spec_from_file_location("paper", CONFIGS / "paper.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(argument)
+    return script(CONFIGS / "paper.py").get_config(argument)
 
 
 def test_every_deviation_is_one():
@@ -34,9 +31,7 @@ def test_they_are_set_and_nothing_else(argument):
     config = paper(argument)
     validate(config)
     name, _, rest = argument.partition(",")
-    spec = importlib.util.spec_from_file_location(name, CONFIGS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script(CONFIGS / f"{name}.py")
     expected = flatten(module.get_config(rest) if rest else module.get_config()) | PAPER
     assert flatten(config) == expected
 

@@ -1,14 +1,13 @@
 """The pages of docs/: those made from the code are up to date, and what they show runs."""
 
 import ast
-import importlib.util
 import pathlib
 import re
 
 import numpy as np
 import pytest
 from detectors import small_detector
-from program import ROOT, photos
+from program import ROOT, photos, script
 
 import partdisc
 from partdisc.config import KEYS
@@ -21,10 +20,7 @@ MESSAGES = re.findall(r"^\*\*`(.+)`\*\*$", TROUBLE, re.MULTILINE)
 
 def pages():
     """Import the script that makes pages."""
-    spec = importlib.util.spec_from_file_location("pages", DOCS / "pages.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(DOCS / "pages.py")
 
 
 @pytest.mark.parametrize("name", pages().PAGES)

@@ -1,10 +1,9 @@
 """The figures of docs/: those of the pages are those of the files of results."""
 
-import importlib.util
 import json
 
 import pytest
-from program import ROOT
+from program import ROOT, script
 
 DOCS = ROOT / "docs"
 
@@ -12,10 +11,7 @@ DOCS = ROOT / "docs"
 @pytest.fixture
 def figures():
     """Import the script that fills the pages, afresh."""
-    spec = importlib.util.spec_from_file_location("figures", DOCS / "figures.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return script(DOCS / "figures.py")
 
 
 def layer(precision, error, apart):

@@ -1,7 +1,6 @@
 """A run put to use: its parts, its detector on images, and the same from Python."""
 
 import csv
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from program import DEMO, ROOT, SMALL, one_line
+from program import DEMO, ROOT, SMALL, one_line, script
 
 import partdisc
 from partdisc import api, experiment
@@ -20,10 +19,7 @@ from partdisc.workdir import Workdir
 
 
 def demo_config():
-    spec = importlib.util.spec_from_file_location("demo", ROOT / "configs" / "demo.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
+    config = script(ROOT / "configs" / "demo.py").get_config()
     for argument in DEMO[1:]:
         key, _, value = argument.removeprefix("--config.").partition("=")
         section, name = key.split(".")
