@@ -153,8 +153,23 @@ def worth(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def protocols(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
+    """Write the errors of one run, seed 0, by every protocol that it was scored by."""
+    columns = [(layer, how) for layer in ("clustering", "trained") for how in ("peak", "mean")]
+    heads = [f"{layer} {how}" for layer, how in columns]
+    rows = [f"| protocol | {' | '.join(heads)} | a point that never moves |"]
+    rows.append(f"|{'---|' * (len(columns) + 2)}")
+    for data in datasets:
+        results = outcomes[run_of(data, {}, 0)].results
+        for name, still in results["baselines"]["mean_shape"]["regression"].items():
+            errors = [results[layer]["regression"][name][f"nme_{how}"] for layer, how in columns]
+            cells = [f"{error:.2f}" for error in (*errors, still)]
+            rows.append(f"| `{name}` | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
+
+
 KINDS: dict[str, Callable[..., str]] = {
-    one.__name__: one for one in (paper, gains, ablation, worth)
+    one.__name__: one for one in (paper, gains, ablation, worth, protocols)
 }
 
 

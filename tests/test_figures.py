@@ -111,6 +111,19 @@ def test_what_a_deviation_is_worth_is_of_seed_0(figures, filled):
     assert "| (nothing, seed 0) | 40.0 |" in page and f"| {put_back.name} | 38.0 |" in page
 
 
+def test_protocols_of_one_run(filled):
+    one = record("celeba_subset", 0, {"evaluation.protocols": "default,imm"}, 40.0)
+    for name, error in (("clustering", 7.0), ("trained", 6.0)):
+        one["results"][name]["regression"] = {
+            each: {"nme_peak": error + i, "nme_mean": error + i + 0.5}
+            for i, each in enumerate(("default", "imm"))
+        }
+    one["results"]["baselines"] = {"mean_shape": {"regression": {"default": 9.0, "imm": 9.25}}}
+    page = filled("protocols net celeba_subset", one)
+    assert "| `default` | 7.00 | 7.50 | 6.00 | 6.50 | 9.00 |" in page
+    assert "| `imm` | 8.00 | 8.50 | 7.00 | 7.50 | 9.25 |" in page
+
+
 def test_a_kind_of_table_that_there_is_not_fails(filled):
     with pytest.raises(KeyError, match="guesses"):
         filled("guesses net cub", record("cub", 0, {}, 40.0))
