@@ -17,7 +17,6 @@ from ml_collections import config_flags
 
 from partdisc import experiment
 from partdisc.detector import Detector
-from partdisc.discovery.loop import train
 from partdisc.discovery.part_evidence import Evidence, gather_evidence
 from partdisc.discovery.run import Run
 from partdisc.method import parts as cutting
@@ -232,10 +231,7 @@ def main(argv: list[str]) -> None:
     """Print the table for one run."""
     config = _CONFIG.value
     with Workdir(_WORKDIR.value) as workdir:
-        run = experiment.prepare(config, workdir)
-        trained = train(config, workdir, run.start, run.images, run.pools, trained_only=True)
-        run = run._replace(detector=run.detector.with_params(trained.params))
-        rows = measure(run)
+        rows = measure(experiment.discover(config, workdir, policy="trained", readable=False))
     title = f"{workdir.path.name}: NMI, ARI, presence AUC, and that with sides, %"
     table(title, ["recipe", *(f"{count} parts" for count in COUNTS)], rows)
 

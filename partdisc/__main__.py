@@ -13,7 +13,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from partdisc.errors import ConfigError, PartdiscError
+from partdisc.errors import ConfigError, PartdiscError, Stopped
 from partdisc.presets import config_file
 from partdisc.validation import check_key, validate
 
@@ -34,6 +34,14 @@ _MODE = flags.DEFINE_enum(
     "parts in other images, by the run in --workdir; align: measure how similar "
     "images align, with pictures; check: examine the data; "
     "score: score the predictions of another program; table: make a table of the paper.",
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite",
+    False,
+    "Train anew where --workdir holds another training, which is kept aside.",
+)
+_CONTINUE = flags.DEFINE_bool(
+    "continue", False, "Go on from the layer of the training that --workdir holds."
 )
 _PREDICTIONS = flags.DEFINE_string(
     "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
@@ -103,20 +111,35 @@ def main(argv: list[str], command: str) -> int:
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment
 
-    workdir = _WORKDIR.value or os.path.join("runs", _name())
-    given = config_flags.get_override_values(flags.FLAGS["config"])
-    return experiment.run(
-        _CONFIG.value,
-        workdir,
-        _MODE.value,
+    asked = experiment.Asked(
+        policy=_policy(),
         predictions=_PREDICTIONS.value,
-        given=given,
+        given=config_flags.get_override_values(flags.FLAGS["config"]),
         command=command,
     )
+    workdir = _WORKDIR.value or os.path.join("runs", _name())
+    return experiment.run(_CONFIG.value, workdir, _MODE.value, asked)
+
+
+def _policy() -> str:
+    """Return what to do where another training is there."""
+    named = [flag.name for flag in (_OVERWRITE, _CONTINUE) if flag.value]
+    if named and _MODE.value != "train":
+        raise ConfigError(f"--{named[0]} is of --mode=train, but --mode is {_MODE.value}")
+    if len(named) > 1:
+        raise ConfigError("--overwrite and --continue are given; only one of them can be")
+    return named[0] if named else "stop"
+
+
+def _stop(number: int, _) -> None:
+    raise Stopped(number)
 
 
 def start(command: str) -> None:
     """Run the program and end the process; `command` is how it was started, as one types it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
     try:
         try:
             app.run(functools.partial(main, command=command), flags_parser=_parse)
@@ -126,6 +149,10 @@ def start(command: str) -> None:
         # Whoever read the output has enough of it, as `head` has: end as other programs do.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.raise_signal(signal.SIGPIPE)
+    except Stopped as stopped:
+        name = signal.Signals(stopped.number).name
+        print(f"stopped by {name}; the same command goes on from here", file=sys.stderr)
+        sys.exit(128 + stopped.number)
     except PartdiscError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -1,8 +1,10 @@
 """Parts from Python: `partdisc.discover` and `partdisc.load`, for notebooks and programs."""
 
+import hashlib
 import io
 import os
 import pathlib
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,20 +14,28 @@ from partdisc import experiment
 from partdisc.config import KEYS
 from partdisc.detector import Detector, load
 from partdisc.detector.sources import Picture, pixels_of
-from partdisc.errors import DataError
+from partdisc.errors import ConfigError, DataError
 from partdisc.presets.folder import get_config
 from partdisc.validation import check_key, check_value
-from partdisc.workdir import Workdir, atomic
+from partdisc.workdir import Workdir
+
+WORDS = ("stop", "overwrite", "continue")
 
 
 def discover(
-    images: str | os.PathLike | Iterable[Picture], workdir: str | os.PathLike, **overrides: Any
+    images: str | os.PathLike | Iterable[Picture],
+    workdir: str | os.PathLike,
+    *,
+    where_trained: str = "stop",
+    **overrides: Any,
 ) -> Detector:
     """Discover the parts of the object class that images show; what was done before is reused.
 
     Args:
       images: a folder of photos, or pictures: paths, PIL images, arrays uint8 [H, W, 3].
       workdir: folder of all that is made on the way.
+      where_trained: what to do where that folder holds a training of other images or by another
+        config: "stop", "overwrite" it, which keeps it aside, or "continue" from its layer.
       overrides: keys of the config, with "__" for the dot: `train__steps=300`.
 
     Returns:
@@ -34,6 +44,8 @@ def discover(
     Raises:
       errors.PartdiscError: what the caller has to mend.
     """
+    if where_trained not in WORDS:
+        raise ConfigError(f"where_trained is {where_trained!r}; allowed: {', '.join(WORDS)}")
     there = isinstance(images, str | os.PathLike)
     config = get_config(os.fspath(images if there else _kept(images, workdir)))
     for name, value in overrides.items():
@@ -44,29 +56,37 @@ def discover(
         value = kind(value) if type(value) is int and kind in (float, str) else value
         check_value(key, value)
         config.update_from_flattened_dict({key: value})
-    experiment.run(config, os.fspath(workdir), "train")
-    return load(pathlib.Path(workdir))
+    experiment.run(config, workdir, "train", experiment.Asked(where_trained))
+    if not there:
+        _drop_others(pathlib.Path(config.data.root))
+    return load(workdir)
 
 
 def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike) -> pathlib.Path:
-    """Write pictures that lie in memory to files, which the data set is read from.
-
-    A file that has the same content stays, so that what was made of it is reused.
-    """
+    """Write pictures that lie in memory to a folder of their own, named by what they hold."""
     with Workdir(workdir) as held:
-        folder = held.path / "photos"
-        folder.mkdir(exist_ok=True)
-        stale = set(folder.iterdir())
+        draft = held.path / "photos" / ".new.draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        found = hashlib.sha256()
         for place, picture in enumerate(pictures):
-            path, content = folder / f"{place:06d}.png", io.BytesIO()
+            content = io.BytesIO()
             try:
                 Image.fromarray(pixels_of(picture)).save(content, "PNG")
             except DataError as error:
                 raise DataError(f"picture {place}: {error}") from None
-            stale.discard(path)
-            if not path.exists() or path.read_bytes() != content.getvalue():
-                with atomic(path) as temporary:
-                    temporary.write_bytes(content.getvalue())
-        for path in stale:
-            path.unlink()
+            found.update(hashlib.sha256(content.getvalue()).digest())
+            (draft / f"{place:06d}.png").write_bytes(content.getvalue())
+        folder = draft.with_name(found.hexdigest()[:16])
+        if folder.exists():
+            shutil.rmtree(draft)
+        else:
+            draft.rename(folder)
     return folder
+
+
+def _drop_others(folder: pathlib.Path) -> None:
+    """Remove the pictures of earlier calls, once nothing is made of them any more."""
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other)

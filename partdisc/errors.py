@@ -19,3 +19,11 @@ class WeightsError(PartdiscError):
 
 class WorkdirError(PartdiscError):
     """A work directory cannot be used: locked, not writable or not ours."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to stop; no error, and nothing that catches errors sees it."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number

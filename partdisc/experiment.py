@@ -1,8 +1,9 @@
 """One run from its config to its page: the stages in order, as section 3 of the paper has them."""
 
+import os
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from partdisc.config import flatten, split_names
 from partdisc.data import Dataset
@@ -10,13 +11,21 @@ from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
 from partdisc.discovery.clusters import clusters_stage
 from partdisc.discovery.features import features_stage
-from partdisc.discovery.inputs import open_inputs, prepared_data
+from partdisc.discovery.identity import identity_of
+from partdisc.discovery.inputs import (
+    list_data,
+    open_data,
+    open_weights,
+    with_weights,
+    write_about,
+)
 from partdisc.discovery.loop import train
 from partdisc.discovery.parts import parts_stage
 from partdisc.discovery.pools import PoolSettings, pools_stage
 from partdisc.discovery.run import Run
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.supervision import device_images
+from partdisc.discovery.training import Training, begin, beginning, open_training
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
 from partdisc.progress import say
@@ -30,15 +39,23 @@ from partdisc.validation import validate
 from partdisc.workdir import Workdir, write_json
 
 
-def run(
-    config: Any,
-    path: str,
-    mode: str,
-    *,
-    predictions: str = "",
-    given: dict[str, Any] | None = None,
-    command: str = "python -m partdisc",
-) -> int:
+class Asked(NamedTuple):
+    """What a user asks for beside the config.
+
+    Attributes:
+      policy: what to do where another training is there, one of `training.POLICIES`.
+      predictions: the file of another program's, to score.
+      given: what was set on the command line, {'section.key': value}; for a table.
+      command: what starts the program, for the line that a run ends with.
+    """
+
+    policy: str = "stop"
+    predictions: str = ""
+    given: dict[str, Any] | None = None
+    command: str = "python -m partdisc"
+
+
+def run(config: Any, path: str | os.PathLike, mode: str, asked: Asked | None = None) -> int:
     """Do a run in a work directory.
 
     Args:
@@ -48,9 +65,7 @@ def run(
         there; `align` measures how pools align, by the untrained layer and by what was
         trained there; `check` examines data and weights and stops; `score` scores predictions of
         another program; `table` makes a table of the paper.
-      predictions: the file of those.
-      given: what was set on the command line, {'section.key': value}; for a table.
-      command: what starts the program, for the line that a run ends with.
+      asked: the rest; None for the defaults.
 
     Returns:
       The exit status: 0, or what a check found.
@@ -59,36 +74,37 @@ def run(
       errors.PartdiscError: what the user has to mend.
     """
     validate(config)
+    asked = asked or Asked()
     with Workdir(path) as workdir:
         say(f"work directory: {workdir.path}")
         match mode:
             case "check":
                 return check(config, workdir)
             case "score":
-                score(config, workdir, predictions)
+                score(config, workdir, asked.predictions)
             case "table":
-                make_table(config, workdir, given or {}, Doing(_data_of_a_run, _run_of_a_table))
+                doing = Doing(_data_of_a_run, _run_of_a_table)
+                make_table(config, workdir, asked.given or {}, doing)
             case "align":
                 align(config, workdir)
             case _:
-                found = discover(config, workdir, trained_only=mode == "evaluate")
-                show(config, workdir, found, evaluate(config, workdir, found), command)
+                policy = "trained" if mode == "evaluate" else asked.policy
+                found = discover(config, workdir, policy=policy)
+                show(config, workdir, found, evaluate(config, workdir, found), asked.command)
     return 0
 
 
-def discover(
-    config: Any, workdir: Workdir, *, trained_only: bool = False, readable: bool = True
-) -> Run:
+def discover(config: Any, workdir: Workdir, *, policy: str = "stop", readable: bool = True) -> Run:
     """Discover the parts of an object class, or take up where an earlier run stopped.
 
     Args:
       config: the whole config, valid.
       workdir: of the run.
-      trained_only: refuse to train: it must have been done.
+      policy: what to do where another training is there, one of `training.POLICIES`.
       readable: whether to make parts that a person reads.
     """
-    untrained = prepare(config, workdir)
-    found = _trained(config, workdir, untrained, trained_only=trained_only)
+    training, found = prepare(config, workdir, policy)
+    found = _trained(config, workdir, training, found)
     if not readable:
         return found
     # Channels that hold the same places become parts that a person reads.
@@ -96,40 +112,51 @@ def discover(
 
 
 def prepare(
-    config: Any, workdir: Workdir, check_data: Callable[[Any, Dataset], None] | None = None
-) -> Run:
-    """Do the stages before training, where the data pass the check."""
-    inputs = open_inputs(config, workdir)
+    config: Any,
+    workdir: Workdir,
+    policy: str,
+    check_data: Callable[[Any, Dataset], None] | None = None,
+) -> tuple[Training, Run]:
+    """Do the stages before training, where the data pass the check; what is there stays."""
+    # What the data and the weights are, and whether what is there is of them: nothing is
+    # written before all of it is known.
+    listed, weights = list_data(config, workdir), open_weights(config)
+    training = open_training(
+        workdir, identity_of(config, listed, weights), config.train.steps, policy
+    )
+    inputs = with_weights(config, open_data(config, workdir, listed), weights)
     if check_data:
         check_data(config, inputs.dataset)
-    write_json(workdir.path / "config.json", flatten(config))
+    write_about(workdir, inputs)
     # Section 3.1: features of a frozen network, clusters of them, the untrained part layer.
     features = features_stage(config, workdir, inputs)
-    start = clusters_stage(config, workdir, inputs, features)
+    start = clusters_stage(config, workdir, inputs, features, training.clusters)
     # Section 3.2.1: the pool of similar images of each training image.
     settings, pooling = step_settings(config), PoolSettings(**config.pools)
     images = device_images(*features.take(inputs.dataset.splits["train"]), start.detector.offset)
-    pools = pools_stage(config, workdir, start, settings, images)
-    return Run(
-        inputs, features, start, start.detector, settings, images, pools, pooling, config.seed
+    first = beginning(config, workdir, training, start)
+    pools = pools_stage(config, workdir, first, settings, images)
+    return training, Run(
+        inputs, features, start, first.detector, settings, images, pools, pooling, config.seed, 0
     )
 
 
-def _trained(config: Any, workdir: Workdir, found: Run, *, trained_only: bool) -> Run:
+def _trained(config: Any, workdir: Workdir, training: Training, found: Run) -> Run:
     """Align, label and learn, step by step (sections 3.2.2 to 3.2.4)."""
-    state = train(
-        config, workdir, found.start, found.images, found.pools, trained_only=trained_only
-    )
-    return found._replace(detector=found.detector.with_params(state.params))
+    if not training.only:
+        write_json(workdir.path / "config.json", flatten(config))
+        begin(workdir, training, found.start.key)
+    state = train(config, workdir, training, found)
+    return found._replace(detector=found.detector.with_params(state.params), steps=int(state.step))
 
 
 def align(config: Any, workdir: Workdir) -> None:
     """Diagnose the alignment of the untrained layer, and of what was trained there."""
-    found = prepare(config, workdir, check_labelled)
+    training, found = prepare(config, workdir, "same", check_labelled)
     detectors: dict[str, Detector] = {"clustering": found.start.detector}
     try:
-        if config.train.steps:
-            found = _trained(config, workdir, found, trained_only=True)
+        if training.steps:
+            found = _trained(config, workdir, training._replace(only=True), found)
             detectors["trained"] = found.detector
     except WorkdirError as error:
         say(f"only the untrained layer is measured: {error}")
@@ -169,10 +196,12 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated, command: st
 
 def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
     with Workdir(path) as workdir:
-        return prepared_data(config, workdir).fingerprint
+        return list_data(config, workdir).fingerprint
 
 
 def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
     with Workdir(path) as workdir:
         readable = "parts" in split_names(config.evaluation.extras)
-        evaluate(config, workdir, discover(config, workdir, readable=readable))
+        # The runs of a table share their folder, one after the other.
+        found = discover(config, workdir, policy="overwrite", readable=readable)
+        evaluate(config, workdir, found)

@@ -7,17 +7,21 @@ import hashlib
 import json
 import os
 import pathlib
-import zipfile
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from partdisc.errors import WorkdirError
+from partdisc.paths import user_path
+from partdisc.progress import say
 
 # Raised by hand whenever a stage's code changes what its file means.
 FORMAT = 3
 MARK = "partdisc.json"
+# What is not whole yet bears such a name.
+_DRAFTS = (".*.draft*", "*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*")
 
 
 def digest(*parts: Any) -> str:
@@ -48,7 +52,7 @@ def naming(path: pathlib.Path) -> Iterator[None]:
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `path` that takes its place if all goes well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.name}.draft{path.suffix}")
     try:
         with naming(path):
             yield temporary
@@ -104,7 +108,7 @@ class Workdir:
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = pathlib.Path(path).expanduser().absolute()
+        self.path = user_path(path).absolute()
         self._lock = None
 
     def __enter__(self) -> "Workdir":
@@ -126,6 +130,7 @@ class Workdir:
             ) from error
         except OSError as error:
             raise WorkdirError(f"cannot write in {self.path}: {error.strerror}") from error
+        self._clean()
         self._lock.seek(0)
         self._lock.truncate()
         self._lock.write(json.dumps({"format": FORMAT, "process": os.getpid()}))
@@ -135,13 +140,26 @@ class Workdir:
     def __exit__(self, *_) -> None:
         self._lock.close()
 
+    def _clean(self) -> None:
+        """Remove the drafts that a killed process left: who holds the lock has none yet."""
+        for pattern in _DRAFTS:
+            for path in self.path.glob(pattern):
+                with contextlib.suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
     def load(self, name: str, key: str) -> dict[str, np.ndarray] | None:
-        """Return the arrays of the stage file `name` if it was made under `key`."""
+        """Return the arrays of the stage file `name` if it was made under `key`.
+
+        A damaged file is said, and counts as none.
+        """
+        path = self.path / name
         try:
-            with np.load(self.path / name) as file:
+            with np.load(path) as file:
                 arrays = {field: file[field] for field in file.files}
-        # Absent, or damaged in one of the ways that NumPy and zipfile tell apart.
-        except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
+        except FileNotFoundError:
+            return None
+        except Exception:  # NumPy, zipfile and zlib have many ways to say damage.
+            say(f"{path} is damaged: it is made again")
             return None
         return arrays if str(arrays.pop("key", "")) == key else None
 

@@ -61,8 +61,11 @@ def run_here(*arguments):
     Returns what the ended process would be. Mistakes are raised.
     """
     from partdisc import experiment
+    from partdisc.discovery.training import POLICIES
 
-    given = dict(str(argument).removeprefix("--").split("=", 1) for argument in arguments)
+    words = [str(argument).removeprefix("--") for argument in arguments]
+    policies = [word for word in words if word in POLICIES]
+    given = dict(word.split("=", 1) for word in words if word not in policies)
     file, _, argument = given.pop("config").partition(":")
     module = script(ROOT / file)
     config = module.get_config(argument) if argument else module.get_config()
@@ -71,19 +74,20 @@ def run_here(*arguments):
         kind = type(KEYS[name].default)
         keys[name] = text == "True" if kind is bool else kind(text)
     config.update_from_flattened_dict(keys)
+    asked = experiment.Asked(*policies, given=keys)
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = experiment.run(config, given["workdir"], given.get("mode", "train"), given=keys)
+        status = experiment.run(config, given["workdir"], given.get("mode", "train"), asked)
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
-def trained(workdir):
+def trained(workdir, steps=12):
     """Return the trained params: name -> array, as the last checkpoint has them."""
     import orbax.checkpoint as ocp
 
-    (folder,) = (workdir / "checkpoints").iterdir()
+    (folder,) = set((workdir / "checkpoints").iterdir()) - {workdir / "checkpoints" / "previous"}
     last = max(int(step.name) for step in folder.iterdir() if step.name.isdigit())
-    assert last == 12
+    assert last == steps
     with ocp.PyTreeCheckpointer() as checkpointer:
         tree = checkpointer.restore(folder / str(last) / "default")
     return {name: np.asarray(value) for name, value in tree["params"].items()}

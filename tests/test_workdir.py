@@ -161,6 +161,30 @@ def test_load_of_another_key_or_no_file_is_none(tmp_path):
     assert run.load("foreign.npz", "key") is None
 
 
+def test_damage_is_said_and_absence_is_not(tmp_path, capsys):
+    run = Workdir(tmp_path)
+    run.save("stage.npz", "key", x=np.arange(3))
+    for name, key in (("none.npz", "key"), ("stage.npz", "other"), ("stage.npz", "key")):
+        run.load(name, key)
+    assert capsys.readouterr().out == ""
+    (tmp_path / "stage.npz").write_bytes(b"garbage")
+    assert run.load("stage.npz", "key") is None
+    assert capsys.readouterr().out == f"{tmp_path / 'stage.npz'} is damaged: it is made again\n"
+
+
+def test_drafts_of_a_killed_process_go_and_nothing_else(tmp_path):
+    with Workdir(tmp_path):
+        pass
+    drafts = [".results.json.draft.json", "data/.folder-12.34.draft/00000/x", "report/.a.png.draft"]
+    others = [".hidden", "data/.DS_Store", "draft.txt", "report/a.draft", "photos/.b/c.draft"]
+    for name in (*drafts, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    with Workdir(tmp_path):
+        found = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {MARK, *others}
+
+
 def test_a_file_cut_short_anywhere_is_none(tmp_path):
     run = Workdir(tmp_path)
     run.save("stage.npz", "key", x=np.arange(3))

@@ -18,6 +18,7 @@ from partdisc.backbones.network import ARCHITECTURES, Backbone
 from partdisc.backbones.preprocessing import KERAS, Preprocessing
 from partdisc.backbones.published import DOWNLOADS, HUB_FILE, check_digest
 from partdisc.errors import WeightsError
+from partdisc.paths import user_path
 
 # Spread of embeddings that are drawn, as of those that a transformer starts its training with.
 _EMBEDDING = np.float32(0.02)
@@ -65,7 +66,7 @@ def load_weights(backbone: Backbone, source: str, *, seed: int) -> Weights:
         return _random(backbone, seed)
     if not source:
         return _automatic(backbone)
-    path = pathlib.Path(source).expanduser()
+    path = user_path(source)
     if path.is_dir():
         weights, reasons = _search(backbone, path)
         if weights is None:
@@ -108,9 +109,9 @@ def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
 
 
 def _automatic(backbone: Backbone) -> Weights:
-    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "partdisc"
+    cache = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "partdisc"
     named = os.environ.get("PARTDISC_WEIGHTS")
-    folders = [pathlib.Path(named).expanduser()] if named else []
+    folders = [user_path(named)] if named else []
     if named and not folders[0].is_dir():
         raise WeightsError(f"PARTDISC_WEIGHTS: no folder '{named}'")
     for folder in [*folders, cache]:

@@ -1,19 +1,21 @@
 """Data sets: official layouts in, arrays and images out. Knows nothing of models.
 
-`open_dataset` reads the official files of a set into a `record.Listing`
-(readers), prepares it once with tensorflow-datasets (builder, preparation) and
-gives a `Dataset`. Images that cannot be used are skipped and reported (bad_images).
+`list_dataset` reads the official files of a set into a `record.Listing` (readers) and names
+what its images hold (contents); nothing is written. `prepare_dataset` prepares it once with
+tensorflow-datasets (builder, preparation) and gives a `Dataset`. Images that cannot be used
+are skipped and reported (bad_images).
 """
 
 import hashlib
 import os
 import pathlib
 import shutil
+from typing import NamedTuple
 
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import record
+from partdisc.data import contents, record
 from partdisc.data.bad_images import BadImage, check_few
 from partdisc.data.dataset import Dataset, crop_boxes
 from partdisc.data.preparation import Progress, Table, load_table, prepare
@@ -21,10 +23,52 @@ from partdisc.data.readers import names, origin, read
 from partdisc.data.record import mirrored
 from partdisc.data.settings import DataSettings
 
-__all__ = ["DataSettings", "Dataset", "BadImage", "names", "open_dataset", "origin", "read"]
+__all__ = [
+    "BadImage",
+    "DataSettings",
+    "Dataset",
+    "Listed",
+    "examined_dataset",
+    "list_dataset",
+    "names",
+    "open_dataset",
+    "origin",
+    "prepare_dataset",
+    "read",
+]
 
 # Changes when what is written to the cache does.
-_FORMAT = 3
+_FORMAT = 4
+
+
+class Listed(NamedTuple):
+    """A data set before it is prepared.
+
+    Attributes:
+        wanted: which data set, and what of it.
+        listing: what its files say.
+        records: the images that are wanted of it.
+        contents: the hash of each image's bytes, by its key.
+        fingerprint: changes when images or annotation do.
+    """
+
+    wanted: DataSettings
+    listing: record.Listing
+    records: list[record.Record]
+    contents: dict[str, str]
+    fingerprint: str
+
+    @property
+    def training(self) -> dict[str, str]:
+        """What training sees: the content, and the box cropped to, of each training image."""
+        cropped = self.wanted.crop_margin >= 0
+        return {
+            one.key: contents.digest(
+                self.contents[one.key].encode(), *(_box(one) if cropped else ())
+            )
+            for one in self.records
+            if "train" in one.splits
+        }
 
 
 def open_dataset(
@@ -32,9 +76,20 @@ def open_dataset(
 ) -> Dataset:
     """Open a data set, preparing it first where that has not been done.
 
+    The arguments and errors are those of `list_dataset` and of `prepare_dataset`.
+    """
+    listed = list_dataset(wanted, cache_dir, seed=seed, progress=progress)
+    return prepare_dataset(listed, cache_dir, progress=progress)
+
+
+def list_dataset(
+    wanted: DataSettings, cache_dir: os.PathLike, *, seed: int, progress: Progress | None = None
+) -> Listed:
+    """List the images of a data set, and name what they hold; nothing is written.
+
     Args:
         wanted: which data set, and what of it.
-        cache_dir: where prepared data lies; made where absent.
+        cache_dir: where prepared data lies.
         seed: of the random training subset and of the drawn shapes.
         progress: shows the work: given an iterable, its length and a label, gives
             an iterable of the same elements.
@@ -43,23 +98,64 @@ def open_dataset(
         errors.ConfigError: a value is none of those that the set knows.
         errors.DataError: files are absent or malformed, or more than
             max_bad_fraction of the images cannot be used.
-        errors.WorkdirError: the cache cannot be written.
     """
     listing = read(wanted, seed)
-    listed = len(listing.records) + len(listing.problems)
-    check_few(listing.problems, listed, wanted.max_bad_fraction)
+    check_few(
+        listing.problems, len(listing.records) + len(listing.problems), wanted.max_bad_fraction
+    )
     records = _subset(listing.records, wanted.train_subset, seed)
+    found = contents.identify(records, pathlib.Path(cache_dir), progress)
     if wanted.flip:
-        records = [*records, *(mirrored(one) for one in records if "train" in one.splits)]
-    options = (wanted.name, wanted.category, wanted.split_polygons)
-    prepared = _fingerprint(options, listing, records)
-    where = pathlib.Path(cache_dir).absolute() / f"{wanted.name}-{prepared[:16]}"
+        for one in [one for one in records if "train" in one.splits]:
+            records = [*records, mirrored(one)]
+            found[records[-1].key] = contents.digest(found[one.key].encode(), b"mirrored")
+    head = (wanted.name, listing.landmark_names, listing.instances)
+    return Listed(wanted, listing, records, found, _fingerprint(head, records, found))
+
+
+def prepare_dataset(
+    listed: Listed, cache_dir: os.PathLike, *, progress: Progress | None = None
+) -> Dataset:
+    """Prepare a data set where that has not been done, and open it.
+
+    Args:
+        listed: what `list_dataset` found.
+        cache_dir: where prepared data lies; made where absent.
+        progress: shows the work, as of `list_dataset`.
+
+    Raises:
+        errors.DataError: more than max_bad_fraction of the images cannot be used.
+        errors.WorkdirError: the cache cannot be written.
+    """
+    wanted, records = listed.wanted, listed.records
+    folder = pathlib.Path(cache_dir).absolute()
+    where = folder / f"{wanted.name}-{listed.fingerprint[:16]}"
     if not where.exists():
-        _prepare_once(records, listing, where, progress, wanted.name)
+        _prepare_once(listed, where, progress)
+    try:
+        contents.keep(records, listed.contents, folder)
+    except OSError as error:
+        raise errors.WorkdirError(f"{folder}: {error.strerror or error}") from None
     table = load_table(where)
     bad = [BadImage(*problem) for problem in table.problems.tolist()]
     check_few(bad, len(records), wanted.max_bad_fraction)
-    return _dataset(wanted, listing, table, bad, prepared, where)
+    return _dataset(listed, table, bad, where)
+
+
+def examined_dataset(listed: Listed, table: Table) -> Dataset:
+    """Return the data set as examining it found it: all that is known of it but its pixels.
+
+    Args:
+        listed: what `list_dataset` found.
+        table: of the sound images, as `doctor.examine` found them.
+    """
+    splits = {one.key: one.splits for one in listed.records}
+    taken = [row for row, key in enumerate(table.keys.tolist()) if key in splits]
+    members = [[one in splits[table.keys[row]] for one in record.SPLITS] for row in taken]
+    fields = {name: value[taken] for name, value in table._asdict().items() if name != "problems"}
+    fields["members"] = np.array(members, bool).reshape(-1, len(record.SPLITS))
+    bad = [BadImage(*problem) for problem in table.problems.tolist()]
+    return _dataset(listed, table._replace(**fields), bad, pathlib.Path())
 
 
 def _subset(records: list[record.Record], count: int, seed: int) -> list[record.Record]:
@@ -77,30 +173,27 @@ def _subset(records: list[record.Record], count: int, seed: int) -> list[record.
     return [one for one in thinned if one.splits]
 
 
-def _fingerprint(options: tuple, listing: record.Listing, records: list[record.Record]) -> str:
-    head = (_FORMAT, options, listing.landmark_names, listing.instances)
-    digest = hashlib.sha256(repr(head).encode())
+def _fingerprint(head: tuple, records: list[record.Record], found: dict[str, str]) -> str:
+    digest = hashlib.sha256(repr((_FORMAT, head)).encode())
     for one in records:
-        digest.update(repr((one.key, one.splits, one.stamp)).encode())
-    for path in listing.sources:
-        digest.update(path.read_bytes())
+        digest.update(repr((one.key, one.splits, found[one.key])).encode())
+        if one.points is not None:
+            digest.update(contents.digest(one.points.tobytes(), *_box(one)).encode())
     return digest.hexdigest()
 
 
-def _prepare_once(
-    records: list[record.Record],
-    listing: record.Listing,
-    where: pathlib.Path,
-    progress: Progress | None,
-    name: str,
-) -> None:
+def _box(one: record.Record) -> list[bytes]:
+    return [] if one.box is None else [np.asarray(one.box, np.float64).tobytes()]
+
+
+def _prepare_once(listed: Listed, where: pathlib.Path, progress: Progress | None) -> None:
     # Under another name until it is whole: what bears the final name can be trusted.
-    partial = where.with_name(f".{where.name}.{os.getpid()}")
+    partial = where.with_name(f".{where.name}.{os.getpid()}.draft")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        marks = (len(listing.landmark_names), listing.instances)
-        prepare(records, marks, partial, progress, f"preparing {name}")
+        marks = (len(listed.listing.landmark_names), listed.listing.instances)
+        prepare(listed.records, marks, partial, progress, f"preparing {listed.wanted.name}")
         partial.rename(where)
     except OSError as error:
         if not where.exists():  # Else another process was faster, with the same result.
@@ -109,18 +202,12 @@ def _prepare_once(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _dataset(
-    wanted: DataSettings,
-    listing: record.Listing,
-    table: Table,
-    bad: list[BadImage],
-    prepared: str,
-    where: pathlib.Path,
-) -> Dataset:
-    options = (prepared, wanted.crop_margin, wanted.short_side, wanted.max_aspect)
+def _dataset(listed: Listed, table: Table, bad: list[BadImage], where: pathlib.Path) -> Dataset:
+    wanted, listing = listed.wanted, listed.listing
     return Dataset(
         name=wanted.name,
         keys=table.keys.tolist(),
+        contents=[listed.contents[key] for key in table.keys.tolist()],
         sizes=table.sizes,
         instances=table.instances,
         boxes=table.boxes,
@@ -133,6 +220,6 @@ def _dataset(
         problems=listing.problems + bad,
         notes=listing.notes,
         sources=listing.sources,
-        fingerprint=hashlib.sha256(repr(options).encode()).hexdigest(),
+        fingerprint=listed.fingerprint,
         folder=where,
     )

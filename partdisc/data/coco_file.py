@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from partdisc import errors
+from partdisc.paths import user_path
 
 
 class Object(NamedTuple):
@@ -35,8 +36,8 @@ class CocoFile:
 
     def __init__(self, root: pathlib.Path, given: str):
         name, _, folder = given.partition(":")
-        self.path = root / name
-        self.folder = pathlib.PurePath(folder) if folder else pathlib.PurePath(name).parent
+        self.path = root / user_path(name)
+        self.folder = user_path(folder) if folder else pathlib.PurePath(name).parent
         content = _load(self.path)
         images, categories, annotations = (
             self._section(content, key) for key in ("images", "categories", "annotations")

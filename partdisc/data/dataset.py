@@ -21,6 +21,7 @@ class Dataset:
     Attributes:
         name: of the data set.
         keys: names of the images, relative to the data set.
+        contents: hashes of the images' bytes [N].
         sizes: height, width, pixels, int32 [N, 2].
         instances: all instances of each part (y, x), original pixels; NaN where
             invisible or not annotated, float32 [N, L, M, 2].
@@ -32,7 +33,7 @@ class Dataset:
         splits: indices of the images in "train", "fit" and "test", maybe empty.
         eyes: the two landmarks whose distance normalises errors, or None.
         problems: the images that could not be used, and why.
-        fingerprint: changes when the files or the options of the data set do.
+        fingerprint: changes when images or annotation do.
         notes: lines on what was left out on purpose.
         sources: the list files that were read.
         folder: where the prepared data lies.
@@ -40,6 +41,7 @@ class Dataset:
 
     name: str
     keys: list[str]
+    contents: list[str]
     sizes: np.ndarray
     instances: np.ndarray
     boxes: np.ndarray

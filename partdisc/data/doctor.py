@@ -9,7 +9,7 @@ import numpy as np
 from partdisc import errors
 from partdisc.data import images, readers, record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.preparation import check_usable
+from partdisc.data.preparation import Table, check_usable, make_table
 from partdisc.data.settings import DataSettings
 
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -64,7 +64,14 @@ class _Seen(NamedTuple):
     content: bytes
 
 
-def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None) -> list[Finding]:
+class Examined(NamedTuple):
+    """What an examination gave: its findings in their order, and the sound images."""
+
+    findings: list[Finding]
+    table: Table
+
+
+def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None) -> Examined:
     """Examine every image and annotation of a data set.
 
     Args:
@@ -73,7 +80,7 @@ def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None
         progress: wraps the records, given their number and a label.
 
     Returns:
-        The findings, in the order of the examination.
+        The findings, and what was seen of the sound images.
 
     Raises:
         errors.ConfigError: a value is none of those that the set knows.
@@ -91,7 +98,7 @@ def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None
     listed, extra = [], []
     for one in listing.problems:
         (extra if one.reason.startswith(record.UNLISTED) else listed).append(one)
-    return [
+    findings = [
         *_counts(wanted, listing),
         *(Finding("note", "left out", note) for note in listing.notes),
         _bad("listed, but unusable or absent", listed, len(records), wanted),
@@ -101,6 +108,9 @@ def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None
         *_duplicates(seen),
         *_annotation(listing, seen),
     ]
+    marks = (len(listing.landmark_names), listing.instances)
+    rows = [(one.one, one.size, one.points, one.box) for one in seen]
+    return Examined(findings, make_table(rows, broken, marks))
 
 
 def worst(findings: list[Finding]) -> str:

@@ -60,16 +60,29 @@ def prepare(
     problems: list[BadImage] = []
     shown = progress(records, len(records), label) if progress else records
     builder.write(folder, _examples(shown, rows, marks, problems), marks)
-    keys, sizes, instances, boxes, members = zip(*rows, strict=True) if rows else ((),) * 5
-    table = Table(
-        keys=np.array(keys, np.str_),
+    np.savez(folder / _TABLE, **make_table(rows, problems, marks)._asdict())
+
+
+def make_table(
+    rows: Sequence[tuple], problems: Sequence[BadImage], marks: tuple[int, int]
+) -> Table:
+    """Make the table of images.
+
+    Args:
+        rows: record, (height, width), points [L, M, 2] and box [4] of each sound one.
+        problems: the others.
+        marks: L and M.
+    """
+    records, sizes, instances, boxes = zip(*rows, strict=True) if rows else ((),) * 4
+    members = [[split in one.splits for split in record.SPLITS] for one in records]
+    return Table(
+        keys=np.array([one.key for one in records], np.str_),
         sizes=np.array(sizes, np.int32).reshape(-1, 2),
         instances=np.array(instances, np.float32).reshape(len(rows), *marks, 2),
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
         members=np.array(members, bool).reshape(-1, len(record.SPLITS)),
         problems=np.array(problems, np.str_).reshape(-1, 2),
     )
-    np.savez(folder / _TABLE, **table._asdict())
 
 
 def load_table(folder: pathlib.Path) -> Table:
@@ -95,9 +108,8 @@ def _examples(
         except errors.DataError as error:
             problems.append(BadImage(one.key, str(error)))
             continue
-        members = [split in one.splits for split in record.SPLITS]
         points = sample.points.reshape(*marks, 2).astype(np.float32)
-        rows.append((one.key, size, points, sample.box, members))
+        rows.append((one, size, points, sample.box))
         yield {
             "key": one.key.encode(errors="surrogateescape"),  # A file's name may be any bytes.
             "image": sample.data,

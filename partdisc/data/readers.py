@@ -8,6 +8,7 @@ from typing import NamedTuple
 from partdisc import errors
 from partdisc.data import celeba, coco, cub, folder, mtfl, record, shapes, vehicle_part
 from partdisc.data.settings import DataSettings
+from partdisc.paths import user_path
 
 
 class Source(NamedTuple):
@@ -129,7 +130,7 @@ def _root(name: str, root: str) -> pathlib.Path:
             f"data.root is '{root}', but the environment variable PARTDISC_DATA is not set"
         )
     if root:
-        return pathlib.Path(os.path.expandvars(root)).expanduser()
+        return user_path(root)
     if not SOURCES[name].folder:
         raise errors.DataError("data.root is empty: it must name the folder of images")
     if not os.environ.get("PARTDISC_DATA"):
@@ -137,7 +138,7 @@ def _root(name: str, root: str) -> pathlib.Path:
             f"data.root is empty and the environment variable PARTDISC_DATA is not set: "
             f"one must say where {name} is"
         )
-    return pathlib.Path(os.environ["PARTDISC_DATA"]) / SOURCES[name].folder
+    return user_path(os.environ["PARTDISC_DATA"]) / SOURCES[name].folder
 
 
 def origin(name: str) -> str:

@@ -45,15 +45,21 @@ class Record(NamedTuple):
     Attributes:
         key: its name, relative to the data set, unique.
         splits: those of `SPLITS` that it belongs to.
-        stamp: changes when the image does: of a file, its bytes and its time of
-            modification.
+        stamp: of a file, its bytes and its time of modification, ns: while they stay, so
+            does its content.
         load: gives the sample; raises OSError.
+        content: names the bytes of the image, where they are known without reading them.
+        points: as of the sample; None where only drawing it tells.
+        box: likewise.
     """
 
     key: str
     splits: tuple[str, ...]
     stamp: tuple[int, ...]
     load: Callable[[], Sample]
+    content: str = ""
+    points: np.ndarray | None = None
+    box: np.ndarray | None = None
 
 
 class Listing(NamedTuple):
@@ -101,7 +107,8 @@ def file_record(
     def load() -> Sample:
         return Sample((folder / key).read_bytes(), points, box)
 
-    return Record(key, splits, (stat.st_size, stat.st_mtime_ns), load)
+    stamp = (stat.st_size, stat.st_mtime_ns)
+    return Record(key, splits, stamp, load, points=points, box=box)
 
 
 def mirrored(one: Record) -> Record:
@@ -117,7 +124,8 @@ def mirrored(one: Record) -> Record:
         box = np.array([y0, width - 1 - x1, y1, width - 1 - x0])
         return Sample(file.getvalue(), np.full_like(sample.points, np.nan), box)
 
-    return Record(f"{one.key} mirrored", ("train",), (*one.stamp, 1), load)
+    # What the mirror image of a content is follows from that content.
+    return one._replace(key=f"{one.key} mirrored", splits=("train",), load=load, points=None)
 
 
 def find_files(folder: pathlib.Path) -> dict[str, os.stat_result]:

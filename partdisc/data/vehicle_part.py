@@ -75,12 +75,11 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
                 )
             count = len(points)
             most = max([most, *map(len, points)])
-            stamp = tuple((one / f"{name}.mat").stat().st_mtime_ns for one in (boxes, parts))
-            found.append((key, file, splits, points, box, stamp))
+            found.append((key, file, splits, points, box))
     records = []
-    for key, file, splits, points, box, stamp in found:
+    for key, file, splits, points, box in found:
         one = record.file_record(folder, file, files[file], splits, _padded(points, most), box)
-        records.append(one._replace(key=key, stamp=(*one.stamp, *stamp)))
+        records.append(one._replace(key=key))
     names = tuple(f"part {i}" for i in range(1, count + 1))
     return record.Listing(records, problems, names, None, sources, instances=max(most, 1))
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -29,6 +28,7 @@ from partdisc.method.cells import cells_to_pixels
 from partdisc.method.detection import DetectSettings
 from partdisc.method.facing import Facing
 from partdisc.method.part_layer import Layer
+from partdisc.paths import user_path
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ class Detector:
     def save(self, path: str | os.PathLike) -> None:
         """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        archive.write(pathlib.Path(path).expanduser(), fields)
+        archive.write(user_path(path), fields)
 
     def export(self, path: str | os.PathLike) -> None:
         """Write `model.jaxexport` and `model.json`, which find the parts without partdisc.
@@ -131,7 +131,7 @@ class Detector:
         names = ("backbone", "weights", "framing", "layer", "params", "offset", "chosen")
         fields = {name: getattr(self, name) for name in names}
         model = artifact.Model(**fields, half_stride=self.settings.half_stride)
-        artifact.write(pathlib.Path(path).expanduser(), model)
+        artifact.write(user_path(path), model)
 
     def geometry(self, size: tuple[int, int]) -> images.Geometry:
         """Say how an image of a height and width becomes the network's input."""

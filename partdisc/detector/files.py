@@ -7,6 +7,7 @@ import pathlib
 from partdisc.detector import archive
 from partdisc.detector.detector import Detector
 from partdisc.detector.parts import read_names, write_parts
+from partdisc.paths import user_path
 
 NAME, TABLE = "detector.npz", "parts.csv"
 
@@ -37,7 +38,7 @@ def load(path: str | os.PathLike) -> Detector:
       errors.WeightsError: the weights are not to be found, or are others.
       errors.DataError: the table of names is none.
     """
-    path = pathlib.Path(path).expanduser()
+    path = user_path(path)
     file = path / NAME if path.is_dir() else path
     fields = archive.read(file)
     return _renamed(Detector(**fields), read_names(file.with_name(TABLE)))

@@ -13,6 +13,7 @@ from partdisc.data import images
 from partdisc.data.preparation import check_usable
 from partdisc.data.record import ENDINGS, find_files, read_lines
 from partdisc.errors import DataError
+from partdisc.paths import user_path
 
 # A picture: a file's path, a PIL image, or an array uint8 [H, W, 3] or [H, W].
 Picture = str | os.PathLike | Image.Image | np.ndarray
@@ -41,15 +42,13 @@ def find_sources(given: str) -> list[Source]:
     Raises:
       errors.DataError: there is no image by that name, or the text file is no text.
     """
-    path = pathlib.Path(given).expanduser()
+    path = user_path(given)
     if path.is_dir():
         names = [name for name in find_files(path) if name.lower().endswith(ENDINGS)]
         found = [Source(name, path / name) for name in names]
     elif path.suffix.lower() == ".txt" and path.is_file():
         lines = (line.partition("#")[0].strip() for line in read_lines(path))
-        found = [
-            Source(line, path.parent / pathlib.Path(line).expanduser()) for line in lines if line
-        ]
+        found = [Source(line, path.parent / user_path(line)) for line in lines if line]
     elif path.is_file():
         found = [Source(path.name, path)]
     else:
@@ -88,7 +87,7 @@ def load(picture: Picture) -> np.ndarray:
 def pixels_of(picture: Any) -> np.ndarray:
     if isinstance(picture, str | os.PathLike):
         try:
-            return images.decode(pathlib.Path(picture).expanduser().read_bytes())
+            return images.decode(user_path(picture).read_bytes())
         except OSError as error:
             raise DataError(error.strerror or str(error)) from None
     if isinstance(picture, Image.Image):

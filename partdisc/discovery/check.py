@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from partdisc.data import DataSettings, doctor
-from partdisc.discovery.inputs import open_inputs
+from partdisc.data import DataSettings, doctor, examined_dataset
+from partdisc.discovery.inputs import describe_data, list_data, open_weights, with_weights
 from partdisc.progress import say, table, track
 from partdisc.workdir import Workdir, write_json
 
@@ -16,7 +16,7 @@ SHOWN = 5
 def check(config: Any, workdir: Workdir) -> int:
     """Examine the data set, open the weights, and say what was found.
 
-    Writes check.json with the name of every image concerned.
+    Writes check.json, with the name of every image concerned, and nothing else.
 
     Args:
       config: the whole config, valid.
@@ -29,7 +29,7 @@ def check(config: Any, workdir: Workdir) -> int:
       errors.PartdiscError: lists or weights are absent or unusable, or there are too few
         images.
     """
-    findings = doctor.examine(
+    findings, seen = doctor.examine(
         DataSettings(**config.data),
         seed=config.seed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
@@ -59,7 +59,8 @@ def check(config: Any, workdir: Workdir) -> int:
     say("")
     say(f"examination {workdir.path / 'check.json'}")
     if worst != "error":
-        open_inputs(config, workdir)
+        inputs = describe_data(config, examined_dataset(list_data(config, workdir), seen))
+        with_weights(config, inputs, open_weights(config))
     say(
         {
             "ok": "config, data and weights are in order; nothing was computed",

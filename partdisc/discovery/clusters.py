@@ -9,7 +9,7 @@ import numpy as np
 from partdisc.detector import Detector
 from partdisc.discovery.features import Features
 from partdisc.discovery.inputs import Inputs
-from partdisc.errors import ConfigError
+from partdisc.errors import ConfigError, WorkdirError
 from partdisc.method import clusters, factors, kmeans
 from partdisc.method.cells import centred, normalise
 from partdisc.method.detection import DetectSettings
@@ -63,8 +63,22 @@ class ClusterSettings(NamedTuple):
     seed: int
 
 
-def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Features) -> Start:
-    """Cluster the training features and build the untrained detector, or reuse it."""
+def clusters_stage(
+    config: Any, workdir: Workdir, inputs: Inputs, features: Features, kept: str = ""
+) -> Start:
+    """Cluster the training features and build the untrained detector, or reuse it.
+
+    Args:
+      config: the whole config.
+      workdir: of the run.
+      inputs: data set and frozen network.
+      features: the cache.
+      kept: the key of clusters that were made of other images and have to stay, for a layer
+        goes on that started from them.
+
+    Raises:
+      errors.WorkdirError: they are gone.
+    """
     parts = config.parts
     settings = ClusterSettings(
         parts=parts.count,
@@ -75,8 +89,14 @@ def clusters_stage(config: Any, workdir: Workdir, inputs: Inputs, features: Feat
         **config.clusters,
     )
     layer = {name: value for name, value in parts.items() if name != "wanted"}
-    key = digest(inputs.key, config.seed, layer, config.clusters, config.backbone.center)
+    made_of = (inputs.key, inputs.names("train"))
+    key = kept or digest(*made_of, config.seed, layer, config.clusters, config.backbone.center)
     saved = workdir.load("clusters.npz", key)
+    if saved is None and kept:
+        raise WorkdirError(
+            f"{workdir.path / 'clusters.npz'} does not hold the clusters any more that the layer "
+            "started from; give --overwrite to train anew"
+        )
     if saved is None:
         saved = _cluster(settings, *features.take(inputs.dataset.splits["train"]))
         workdir.save("clusters.npz", key, **saved)

@@ -1,8 +1,6 @@
 """The feature cache: unit backbone features of every image, computed once (section 3.1)."""
 
 import concurrent.futures
-import contextlib
-import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,16 +10,15 @@ import numpy as np
 from partdisc.backbones import unit_features
 from partdisc.data import images
 from partdisc.detector import Detector, Predictions
+from partdisc.discovery.feature_file import DTYPE, Wanted, open_file
 from partdisc.discovery.inputs import Inputs
 from partdisc.progress import Progress
-from partdisc.workdir import Workdir, digest, naming, read_json, write_json
+from partdisc.workdir import Workdir, digest
 
-# Images between two marks of how far the cache has come.
-BLOCK = 128
+# Images between two marks of how far the cache has come, and how many marks there are at most.
+BLOCK, BLOCKS = 128, 100
 # Images of one pass of a detector over the cache.
 CHUNK = 64
-# A map's float16 vectors are unit vectors: the error of a cosine is below 1e-3.
-DTYPE = np.float16
 
 
 class Features(NamedTuple):
@@ -80,37 +77,14 @@ def batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.nda
         start = stop
 
 
-def _take_up(
-    path: pathlib.Path, mark: pathlib.Path, key: str, shape: tuple[int, ...]
-) -> tuple[np.ndarray, int]:
-    """Open the cache for writing, and say how many images an earlier run has put into it."""
-    state = read_json(mark)
-    if state and state.get("key") == key:
-        with contextlib.suppress(OSError, ValueError):
-            size = path.stat().st_size
-            store = np.lib.format.open_memmap(path, "r+")
-            # A file that was cut short would have been filled up with zeros by opening it.
-            whole = size == store.offset + store.nbytes
-            if whole and (store.shape, store.dtype) == (shape, DTYPE):
-                return store, int(state["done"])
-    mark.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming(path):
-        store = np.lib.format.open_memmap(path, "w+", DTYPE, shape)
-        # Claimed at once: a disk that fills up later would kill a mapped write.
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return store, 0
-
-
 def cache_features(
     path: pathlib.Path, key: str, inputs: Inputs, *, batch: int, half_stride: bool
 ) -> Features:
-    """Compute the features of all images, or take up where an earlier run stopped.
+    """Compute the features of all images that an earlier run has not.
 
     Args:
-      path: the cache file; how far it has come lies beside it.
-      key: what the features depend on; another key starts afresh.
+      path: the cache file; which images it has, stands beside it.
+      key: names how features are made of an image; another key starts afresh.
       inputs: the images, their geometry and the network.
       batch: images per pass.
       half_stride: whether to keep the cells halfway between as well.
@@ -125,18 +99,17 @@ def cache_features(
     if half_stride:
         grids = 2 * grids - 1
     shape = (count, int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
+    file = open_file(path, Wanted(key, inputs.names(), shape))
     order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
-    mark = path.with_suffix(".json")
-    store, done = _take_up(path, mark, key, shape)
 
     def read(index: np.int64) -> np.ndarray:
         return images.prepare(inputs.dataset.image(int(index)), geometry.take(int(index)))
 
-    groups = list(batches(order[done:], sizes, batch))
-    marked = done
+    groups = list(batches(order[~file.have[order]], sizes, batch))
+    block, unmarked = max(BLOCK, count // BLOCKS), 0
     with (
         concurrent.futures.ThreadPoolExecutor(4) as readers,
-        Progress("features", total=count, unit="images", start=done) as shown,
+        Progress("features", total=count, unit="images", start=int(file.have.sum())) as shown,
     ):
         # Two batches are read ahead of the one that the network works on.
         waiting = [readers.map(read, group) for group in groups[:2]]
@@ -147,13 +120,13 @@ def cache_features(
             fill = batch - len(group)
             pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
             computed = unit_features(backbone, inputs.weights, pixels, half_stride=half_stride)
-            store[group, : computed.shape[1]] = np.asarray(computed)[: len(group)]
-            done += len(group)
+            file.rows[group, : computed.shape[1]] = np.asarray(computed)[: len(group)]
+            file.have[group] = True
+            unmarked += len(group)
             shown.advance(len(group))
-            if done - marked >= BLOCK or done == count:
-                store.flush()
-                write_json(mark, {"key": key, "done": done})
-                marked = done
+            if unmarked >= block or number == len(groups) - 1:
+                file.mark()
+                unmarked = 0
     return Features(np.load(path, mmap_mode="r"), grids, geometry, 2 if half_stride else 1)
 
 

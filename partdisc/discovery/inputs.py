@@ -1,12 +1,21 @@
 """What a run works on, the data set and the frozen network: opened, checked and described."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from partdisc.backbones import Backbone, Weights, backbone, load_weights
 from partdisc.config import split_names
-from partdisc.data import Dataset, DataSettings, bad_images, images, open_dataset
+from partdisc.data import (
+    Dataset,
+    DataSettings,
+    Listed,
+    bad_images,
+    images,
+    list_dataset,
+    prepare_dataset,
+)
 from partdisc.errors import ConfigError, DataError
 from partdisc.evaluation import PROTOCOLS
 from partdisc.progress import say, track
@@ -22,7 +31,7 @@ class Inputs(NamedTuple):
       weights: its weights; None where only the predictions of others are scored.
       framing: how any image becomes the network's input.
       geometry: how each of these does.
-      key: names all that the features depend on.
+      key: names all that the features of an image depend on, but for the image.
     """
 
     dataset: Dataset
@@ -30,25 +39,28 @@ class Inputs(NamedTuple):
     weights: Weights | None
     framing: images.Framing
     geometry: images.Geometry
-    key: str
+    key: str = ""
+
+    def names(self, split: str = "") -> list[str]:
+        """Name the network's inputs by their content: those of a split, or all."""
+        index = self.dataset.splits[split] if split else range(len(self.geometry.size))
+        crops, working = self.geometry.crop.tolist(), self.geometry.working.tolist()
+        return [digest(self.dataset.contents[i], crops[i], working[i]) for i in index]
 
 
-def prepared_data(config: Any, workdir: Workdir) -> Dataset:
-    """Open the data set, preparing it where that has not been done, and say nothing else.
+def list_data(config: Any, workdir: Workdir) -> Listed:
+    """List the images of the data set and name what they hold; nothing is written.
 
     Raises:
       errors.PartdiscError: a file is absent or unusable.
     """
-    return open_dataset(
-        DataSettings(**config.data),
-        workdir.path / "data",
-        seed=config.seed,
-        progress=lambda records, total, label: track(records, label, total=total, unit="images"),
+    return list_dataset(
+        DataSettings(**config.data), workdir.path / "data", seed=config.seed, progress=_shown
     )
 
 
-def open_data(config: Any, workdir: Workdir) -> Inputs:
-    """Open the data set alone, and say what was found.
+def open_data(config: Any, workdir: Workdir, listed: Listed) -> Inputs:
+    """Open the data set alone, preparing it where that has not been done.
 
     Returns:
       The inputs, without weights and key.
@@ -56,8 +68,20 @@ def open_data(config: Any, workdir: Workdir) -> Inputs:
     Raises:
       errors.PartdiscError: a file is absent or unusable, or a split is empty.
     """
+    dataset = prepare_dataset(listed, workdir.path / "data", progress=_shown)
+    return describe_data(config, dataset)
+
+
+def describe_data(config: Any, dataset: Dataset) -> Inputs:
+    """Say what was found in a data set, and check it; nothing is written.
+
+    Returns:
+      The inputs, without weights and key.
+
+    Raises:
+      errors.PartdiscError: a split is empty, or lacks what it is to be scored by.
+    """
     network = backbone(config.backbone.name, config.backbone.layer)
-    dataset = prepared_data(config, workdir)
     framing = images.Framing(config.data.short_side, config.data.max_aspect)
     geometry = images.geometry(
         dataset.sizes, dataset.crops, framing.short_side, network.stride, framing.max_aspect
@@ -65,28 +89,35 @@ def open_data(config: Any, workdir: Workdir) -> Inputs:
     _describe(dataset)
     _check_splits(config, dataset)
     _check_protocols(config, dataset)
-    return Inputs(dataset, network, None, framing, geometry, "")
+    return Inputs(dataset, network, None, framing, geometry)
 
 
-def open_inputs(config: Any, workdir: Workdir) -> Inputs:
-    """Open the data set and the weights, and say what was found.
+def open_weights(config: Any) -> Weights:
+    """Load the weights of the network.
 
     Raises:
-      errors.PartdiscError: a file is absent or unusable, or there are too few images.
+      errors.WeightsError: they are absent or unusable.
     """
-    inputs = open_data(config, workdir)
-    dataset, network, geometry = inputs.dataset, inputs.backbone, inputs.geometry
-    weights = load_weights(network, config.backbone.weights, seed=config.seed)
+    network = backbone(config.backbone.name, config.backbone.layer)
+    return load_weights(network, config.backbone.weights, seed=config.seed)
+
+
+def with_weights(config: Any, inputs: Inputs, weights: Weights) -> Inputs:
+    """Put the weights to the data, say which they are, and check that there are enough images.
+
+    Raises:
+      errors.PartdiscError: there are too few.
+    """
+    network = inputs.backbone
     say(f"backbone: {network.description}; {weights.origin}")
-    _check_enough(config, dataset, geometry, network)
-    key = digest(
-        dataset.fingerprint,
-        weights.digest,
-        weights.preprocessing,
-        network.name,
-        network.layer,
-        geometry.working,
-    )
+    _check_enough(config, inputs.dataset, inputs.geometry, network)
+    key = digest(weights.digest, weights.preprocessing, network.name, network.layer)
+    return inputs._replace(weights=weights, key=key)
+
+
+def write_about(workdir: Workdir, inputs: Inputs) -> None:
+    """Write data.json: what the data are, and which images were skipped."""
+    dataset = inputs.dataset
     write_json(
         workdir.path / "data.json",
         {
@@ -96,10 +127,13 @@ def open_inputs(config: Any, workdir: Workdir) -> Inputs:
             "splits": {name: len(index) for name, index in dataset.splits.items()},
             "landmarks": dataset.landmark_names,
             "skipped": [problem._asdict() for problem in dataset.problems],
-            "weights": weights.origin,
+            "weights": inputs.weights.origin,
         },
     )
-    return inputs._replace(weights=weights, key=key)
+
+
+def _shown(records: Iterable, total: int, label: str) -> Iterable:
+    return track(records, label, total=total, unit="images")
 
 
 def _check_protocols(config: Any, dataset: Dataset) -> None:

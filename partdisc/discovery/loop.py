@@ -1,8 +1,8 @@
 """Train the part layer: the loop around `step.train_step`, and its checkpoints."""
 
-import pathlib
-import shutil
+import contextlib
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -10,12 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.discovery.checkpoints import Checkpoints
-from partdisc.discovery.clusters import Start
 from partdisc.discovery.log import Log, collapse
-from partdisc.discovery.pools import Pools, PoolSettings, find_pools
-from partdisc.discovery.settings import step_settings
+from partdisc.discovery.pools import PoolSettings, find_pools
+from partdisc.discovery.run import Run
 from partdisc.discovery.step import State, initial_state, train_step
+from partdisc.discovery.stopping import held_back
 from partdisc.discovery.supervision import Images, StepSettings
+from partdisc.discovery.training import (
+    FOLDER,
+    Training,
+    parent_state,
+    require_finished,
+    steps_done,
+)
 from partdisc.errors import WorkdirError
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest
@@ -30,7 +37,7 @@ class Plan(NamedTuple):
       checkpoint_every: steps.
       seed: of the order of the targets and of the hypotheses.
       pooling: how pools are chosen anew.
-      key: names all that the params depend on but for the number of steps.
+      key: of the training.
     """
 
     steps: int
@@ -74,137 +81,116 @@ def targets_of_step(step: int, images: int, batch: int, seed: int) -> np.ndarray
     return np.array([orders[p // images][p % images] for p in position.tolist()], np.int32)
 
 
-def train(
-    config: Any,
-    workdir: Workdir,
-    start: Start,
-    images: Images,
-    pools: Pools,
-    *,
-    trained_only: bool = False,
-) -> State:
-    """Train, or take up where an earlier run stopped, to `config.train.steps` steps.
+def train(config: Any, workdir: Workdir, training: Training, run: Run) -> State:
+    """Train, or take up where an earlier run stopped, to the steps of the training.
 
     The same config gives the same parameters, whether or not it was interrupted.
 
     Args:
       config: the whole config.
       workdir: of the run.
-      start: the untrained detector.
-      images: the training images on the device.
-      pools: those of the start.
-      trained_only: refuse to do any step: the training must have ended.
+      training: which one it is, and where it begins.
+      run: what the stages before it have made.
 
     Returns:
       The state after the last step.
 
     Raises:
-      errors.WorkdirError: with `trained_only`, where this config has not been trained.
+      errors.WorkdirError: the training has to be there, and is not, or its last checkpoint is
+        damaged.
     """
-    settings, steps = step_settings(config), config.train.steps
-    state = initial_state(settings, start.detector.params)
-    key = _key(config, start, pools)
-    if trained_only and steps == 0:
+    if training.only:
+        require_finished(workdir, training)
+    state = initial_state(run.settings, run.detector.params)
+    if training.steps == 0:
         return state
-    if trained_only and _steps_done(workdir.path / "checkpoints" / key) != steps:
-        raise WorkdirError(
-            f"{workdir.path} holds no layer trained with this config to "
-            f"{steps} steps; run it with --mode=train"
-        )
+    if training.first and not steps_done(workdir, training.key):
+        state = parent_state(workdir, training, state)
     plan = Plan(
-        steps,
+        training.steps,
         config.train.batch,
         config.train.checkpoint_every,
         config.seed,
-        PoolSettings(**config.pools),
-        key,
+        run.pooling,
+        training.key,
     )
-    course = Course(plan, settings, images, pools.members, workdir)
-    checkpoints = _open_checkpoints(workdir, key, steps)
-    if checkpoints.latest() > 0:
-        state = checkpoints.restore(state)
-        say(f"training goes on from step {int(state.step)}")
-    log = Log(workdir.path / "metrics.jsonl", int(state.step))
+    course = Course(plan, run.settings, run.images, run.pools.members, workdir)
+    checkpoints = Checkpoints(workdir.path / FOLDER / training.key)
     try:
-        return _loop(course, state, checkpoints, log)
-    finally:
-        log.close()
-        checkpoints.close()
-
-
-def _key(config: Any, start: Start, pools: Pools) -> str:
-    """Name all that the params depend on but for the number of steps."""
-    options = {k: v for k, v in config.train.items() if k not in ("steps", "checkpoint_every")}
-    if config.train.objective == "alignment":
-        taught = (pools.key, config.matching, config.alignment, config.pseudo_gt)
-    else:
-        taught = (start.key, config.part_templates)
-    return digest(*taught, options, config.seed)
-
-
-def _steps_done(folder: pathlib.Path) -> int:
-    """Return the step of the last checkpoint in a folder, 0 where there is none."""
-    if not folder.exists():
-        return 0
-    checkpoints = Checkpoints(folder)
-    try:
-        return max(checkpoints.latest(), 0)
+        state = checkpoints.restore(state) or state
+        if int(state.step) > training.first:
+            say(f"training goes on from step {int(state.step)}")
+        if training.only and int(state.step) < training.steps:
+            raise WorkdirError(
+                f"{workdir.path} holds no sound checkpoint of step {training.steps} any more; do "
+                f"the steps from {int(state.step)} on again with --mode=train"
+            )
+        with contextlib.closing(Log(workdir.path / "metrics.jsonl", int(state.step))) as log:
+            return _loop(course, state, checkpoints, log)
     finally:
         checkpoints.close()
-
-
-def _open_checkpoints(workdir: Workdir, key: str, steps: int) -> Checkpoints:
-    """Open the folder of checkpoints of this training; what another config left goes."""
-    folder = workdir.path / "checkpoints"
-    if folder.exists():
-        for other in folder.iterdir():
-            if other.name != key:
-                shutil.rmtree(other, ignore_errors=True)
-    checkpoints = Checkpoints(folder / key)
-    if checkpoints.latest() > steps:
-        checkpoints.close()
-        shutil.rmtree(folder / key)
-        checkpoints = Checkpoints(folder / key)
-    if checkpoints.latest() < 0:
-        (workdir.path / "metrics.jsonl").unlink(missing_ok=True)
-    return checkpoints
 
 
 def _loop(course: Course, state: State, checkpoints: Checkpoints, log: Log) -> State:
-    """Do the steps that are left."""
+    """Do the steps that are left; stop and save where that is asked."""
+    steps, first = course.plan.steps, int(state.step)
+    state = jax.tree.map(jnp.copy, state)  # the first step donates its buffers
+    with Progress("training", total=steps, unit="steps", start=first) as progress:
+        while int(state.step) < steps:
+            with held_back() as asked:
+                state = _steps(course, state, checkpoints, Told(log, progress, asked))
+                if asked():
+                    say(
+                        f"training is saved at step {int(state.step)} of {steps}; the same "
+                        "command goes on from there"
+                    )
+    return state
+
+
+class Told(NamedTuple):
+    """Who is told of each step, and who says whether to stop after it."""
+
+    log: Log
+    progress: Progress
+    asked: Callable[[], bool]
+
+
+def _steps(course: Course, state: State, checkpoints: Checkpoints, told: Told) -> State:
+    """Do the steps that are left, or those until it is asked to stop."""
     plan, settings, images, members, _ = course
     count, steps, first = images.features.shape[0], plan.steps, int(state.step)
     parts, background = settings.layer.parts, settings.labels.background
     base_key = jax.random.key(plan.seed)
     refresh = plan.refresh(count)
     members = jnp.asarray(members)
-    state = jax.tree.map(jnp.copy, state)  # the first step donates its buffers
     pending, warned, clock = None, False, time.monotonic()
-    with Progress("training", total=steps, unit="steps", start=first) as progress:
 
-        def record(step: int, metrics: dict[str, jax.Array]) -> None:
-            nonlocal warned, clock
-            row = {name: float(value) for name, value in metrics.items()}
-            seconds, clock = time.monotonic() - clock, time.monotonic()
-            log.write({"step": step, **row, "seconds": seconds})
-            progress.advance(1, f"loss {row['loss']:.3f}")
-            if not warned and (message := collapse(log.records, parts, background)):
-                say(f"warning at step {step}: {message}")
-                warned = True
+    def record(step: int, metrics: dict[str, jax.Array]) -> None:
+        nonlocal warned, clock
+        row = {name: float(value) for name, value in metrics.items()}
+        seconds, clock = time.monotonic() - clock, time.monotonic()
+        told.log.write({"step": step, **row, "seconds": seconds})
+        told.progress.advance(1, f"loss {row['loss']:.3f}")
+        if not warned and (message := collapse(told.log.records, parts, background)):
+            say(f"warning at step {step}: {message}")
+            warned = True
 
-        for step in range(first, steps):
-            if refresh and (step % refresh == 0 or step == first):
-                members = _refreshed(course, state, checkpoints, step // refresh)
-            targets = targets_of_step(step, count, plan.batch, plan.seed)
-            state, metrics = train_step(settings, state, images, members, targets, base_key)
-            # Fetched one step late, so that the host never makes the device wait.
-            if pending is not None:
-                record(*pending)
-            pending = (step + 1, metrics)
-            if step + 1 == steps or (step + 1) % plan.checkpoint_every == 0:
-                record(*pending)
-                pending = None
-                checkpoints.save(state)
+    for step in range(first, steps):
+        if refresh and (step % refresh == 0 or step == first):
+            members = _refreshed(course, state, checkpoints, step // refresh)
+        targets = targets_of_step(step, count, plan.batch, plan.seed)
+        state, metrics = train_step(settings, state, images, members, targets, base_key)
+        # Fetched one step late, so that the host never makes the device wait.
+        if pending is not None:
+            record(*pending)
+        pending = (step + 1, metrics)
+        stop = told.asked()
+        if stop or step + 1 == steps or (step + 1) % plan.checkpoint_every == 0:
+            record(*pending)
+            pending = None
+            checkpoints.save(state)
+        if stop:
+            break
     return state
 
 

@@ -153,7 +153,7 @@ def find_pools(
 def pools_stage(
     config: Any, workdir: Workdir, start: Start, settings: StepSettings, images: Images
 ) -> Pools:
-    """Find the pools of the untrained layer, or reuse them."""
+    """Find the pools by the layer that training starts from, or reuse them."""
     ranked = (config.matching, config.alignment, config.seed) if config.pools.candidates else ()
     key = digest(start.key, config.pools, *ranked)
     saved = workdir.load("pools.npz", key)

@@ -23,6 +23,7 @@ class Run(NamedTuple):
       pools: of the training images.
       pooling: how pools are chosen.
       seed: of all draws.
+      steps: that the detector was trained.
     """
 
     inputs: Inputs
@@ -34,3 +35,4 @@ class Run(NamedTuple):
     pools: Pools
     pooling: PoolSettings
     seed: int
+    steps: int

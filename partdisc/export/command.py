@@ -1,6 +1,5 @@
 """Predict parts in images with what a run has trained: `--mode=predict`."""
 
-import pathlib
 import re
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ from partdisc.detector import find_sources, load
 from partdisc.errors import ConfigError
 from partdisc.export.pictures import REPORT, Extras, is_ours
 from partdisc.export.predictions import FORMATS, LINES, write_predictions
+from partdisc.paths import user_path
 from partdisc.progress import say
 
 
@@ -49,10 +49,10 @@ def predict(workdir: str, asked: Asked) -> int:
     if not workdir:
         raise ConfigError("--mode=predict needs --workdir, the folder of a run")
     extras = Extras(_formats(asked.formats), asked.overlays, asked.masks, asked.report)
-    folder = pathlib.Path(asked.out).expanduser().absolute()
+    folder = user_path(asked.out).absolute()
     sources = [one for one in find_sources(asked.images) if not is_ours(folder, one)]
     sources = sources[_share(asked.shard)]
-    detector = load(pathlib.Path(workdir))
+    detector = load(workdir)
     say(f"detector: {len(detector.parts)} parts, {detector.backbone.name}, {workdir}")
     count = write_predictions(folder, detector, sources, extras)
     for line in bad_images.report(count.bad, f"all in {LINES}"):

@@ -3,10 +3,10 @@
 Each is a module with a `get_config`, as every file of `configs/` is.
 """
 
-import os
 import pathlib
 
 from partdisc.errors import ConfigError
+from partdisc.paths import user_path
 
 _FOLDER = pathlib.Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in _FOLDER.glob("[!_]*.py")))
@@ -25,8 +25,8 @@ def config_file(given: str) -> str:
       errors.ConfigError: there is neither a file nor a name; says which names there are.
     """
     name, colon, argument = given.partition(":")
-    if os.path.isfile(name):
-        return given
+    if (file := user_path(name)).is_file():
+        return f"{file}{colon}{argument}"
     if name in NAMES:
         return f"{_FOLDER / name}.py{colon}{argument}"
     raise ConfigError(

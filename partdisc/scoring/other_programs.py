@@ -1,13 +1,13 @@
 """Score the predictions of any program by the same protocols: `--mode=score`."""
 
-import pathlib
 from typing import Any
 
 import numpy as np
 
 from partdisc.detector import Predictions
-from partdisc.discovery.inputs import open_data
+from partdisc.discovery.inputs import list_data, open_data
 from partdisc.errors import ConfigError, DataError
+from partdisc.paths import user_path
 from partdisc.progress import say
 from partdisc.scoring import parts
 from partdisc.scoring.landmarks import baselines
@@ -33,11 +33,11 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
     if not path:
         raise ConfigError("--mode=score needs --predictions=FILE.csv, .json or .jsonl")
     scoring = scoring_settings(config)
-    inputs = open_data(config, workdir)
+    inputs = open_data(config, workdir, list_data(config, workdir))
     dataset = inputs.dataset
     if not dataset.landmark_names:
         raise DataError(f"data: {dataset.name} has no landmarks to score predictions on")
-    found = read_points(pathlib.Path(path), dataset.keys)
+    found = read_points(user_path(path), dataset.keys)
     say(
         f"predictions: {found.rows} points of {len(found.parts)} parts, at most "
         f"{found.scores.shape[2]} of a part in an image"

@@ -42,7 +42,7 @@ def evaluate(config: Any, workdir: Workdir, run: Run) -> Evaluated:
     shown = dataset.splits["test" if labelled else "train"]
     pools = labelled_pools(scoring, run) if labelled else None
     for name, detector in (("clustering", run.start.detector), ("trained", run.detector)):
-        if name == "trained" and config.train.steps == 0:
+        if name == "trained" and run.steps == 0:
             results[name] = results["clustering"]
             continue
         say(f"evaluating: {name}")
@@ -80,7 +80,7 @@ def _head(config: Any, scoring: Scoring, run: Run) -> dict[str, Any]:
         "random_weights": config.backbone.weights == "random",
         "clusters": config.clusters.kind,
         "objective": config.train.objective,
-        "steps": config.train.steps,
+        "steps": run.steps,
         "seed": config.seed,
     }
 

@@ -7,7 +7,7 @@ from PIL import Image
 
 from partdisc import errors
 from partdisc.config import base_config
-from partdisc.discovery.inputs import open_data
+from partdisc.discovery.inputs import list_data, open_data
 from partdisc.workdir import Workdir
 
 IMAGES = [{"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}]
@@ -21,7 +21,7 @@ def refused(tmp_path, **data):
     config = base_config()
     config.data.update(data)
     with Workdir(tmp_path / "run") as workdir, pytest.raises(errors.DataError) as caught:
-        open_data(config, workdir)
+        open_data(config, workdir, list_data(config, workdir))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -103,7 +103,7 @@ def test_crowds_and_parts_without_annotation_are_left_out_and_said(tmp_path, cap
     config = base_config()
     config.data.update(save_coco(root, annotations, annotations))
     with Workdir(tmp_path / "run") as workdir:
-        open_data(config, workdir)
+        open_data(config, workdir, list_data(config, workdir))
     said = capsys.readouterr().out
     assert f"{root / 'train' / 'annotations.json'}: 1 crowd regions left out" in said
     assert "parts without any annotation left out: horn" in said

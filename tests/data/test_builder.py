@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ import pytest
 from data_files import options, save
 
 from partdisc import data, errors
-from partdisc.data import builder, cub, dataset, preparation, record
+from partdisc.data import builder, contents, cub, dataset, preparation, record
 
 
 def shape_options(**changes):
@@ -48,9 +49,8 @@ def test_it_is_prepared_once_with_progress(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"crop_margin": 0.1}, {"short_side": 112}, {"max_aspect": 3.0}, {"shapes_size": 32},
-     {"train_subset": 3}],
-)  # fmt: skip
+    [{"shapes_size": 32}, {"train_subset": 3}, {"flip": True}],
+)
 def test_options_that_matter_change_the_fingerprint(cache, changes):
     plain = data.open_dataset(shape_options(), cache, seed=0)
     changed = data.open_dataset(shape_options(**changes), cache, seed=0)
@@ -60,7 +60,9 @@ def test_options_that_matter_change_the_fingerprint(cache, changes):
 
 def test_options_that_do_not_matter_do_not(cache):
     plain = data.open_dataset(shape_options(), cache, seed=0)
-    same = data.open_dataset(shape_options(max_bad_fraction=0.0), cache, seed=0)
+    # How the network sees the images is no matter of what they are.
+    changes = {"max_bad_fraction": 0.0, "short_side": 112, "max_aspect": 3.0}
+    same = data.open_dataset(shape_options(**changes), cache, seed=0)
     assert plain.fingerprint == same.fingerprint
 
 
@@ -120,7 +122,7 @@ def test_training_images_can_be_mirrored(cache):
 def test_points_are_of_parts_that_occur_once():
     nan = (np.nan, np.nan)
     instances = np.array([[[(1, 2), nan], [nan, (3, 4)], [(5, 6), (7, 8)], [nan, nan]]])
-    opened = dataset.Dataset(*[None] * 3, instances, *[None] * 10)
+    opened = dataset.Dataset(*[None] * 4, instances, *[None] * 10)
     np.testing.assert_array_equal(opened.points, [[(1, 2), (3, 4), nan, nan]])
 
 
@@ -145,15 +147,94 @@ def test_what_instances_are_changes_the_fingerprint(tmp_path):
     assert np.isnan(split.points).all()
 
 
-def test_list_files_count_by_content(tmp_path, monkeypatch):
-    source = tmp_path / "list.txt"
-    listing = record.Listing([], [], sources=(source,))
-    source.write_text("one")
-    first = data._fingerprint("x", listing, [])
-    os.utime(source, ns=(1, 1))
-    assert data._fingerprint("x", listing, []) == first
-    source.write_text("two")
-    assert data._fingerprint("x", listing, []) != first
+def test_what_lists_say_counts_not_when_or_how_they_were_written(tmp_path):
+    marks = {"id": 1, "image_id": 1, "category_id": 7, "bbox": [2, 2, 4, 4]}
+    lists = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 7, "name": "wheel"}],
+        "annotations": [marks],
+    }
+    save(tmp_path / "a.png", np.zeros((20, 30, 3), np.uint8))
+    wanted = options(tmp_path, name="coco", coco_train="all.json")
+
+    def fingerprint(text):
+        (tmp_path / "all.json").write_text(text)
+        return data.list_dataset(wanted, tmp_path / "cache", seed=0).fingerprint
+
+    first = fingerprint(json.dumps(lists))
+    assert fingerprint(json.dumps(lists, indent=4)) == first
+    marks["bbox"] = [2, 2, 4, 5]
+    assert fingerprint(json.dumps(lists)) != first
+
+
+def test_listing_writes_nothing(tmp_path):
+    save(tmp_path / "photos" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    data.list_dataset(options(tmp_path / "photos"), tmp_path / "cache", seed=0)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_contents_are_kept_by_time_and_found_again(tmp_path, monkeypatch):
+    root, cache = tmp_path / "photos", tmp_path / "cache"
+    for number in range(3):
+        save(root / f"{number}.png", np.full((4, 4, 3), number, np.uint8))
+        os.utime(root / f"{number}.png", ns=(number, number))
+    before = data.open_dataset(options(root), cache, seed=0)
+    read = []
+    real = contents._read
+    monkeypatch.setattr(contents, "_read", lambda one: read.append(one.key) or real(one))
+    assert data.open_dataset(options(root), cache, seed=0).contents == before.contents
+    assert read == []
+    # Another time alone: it is read again, and is the same.
+    os.utime(root / "1.png", ns=(9, 9))
+    touched = data.open_dataset(options(root), cache, seed=0)
+    assert read == ["1.png"] and touched.fingerprint == before.fingerprint
+    assert touched.folder == before.folder and len(list(cache.glob("folder-*"))) == 1
+    # Copied elsewhere, with new times.
+    shutil.copytree(root, tmp_path / "copy", copy_function=shutil.copyfile)
+    copied = data.open_dataset(options(tmp_path / "copy"), cache, seed=0)
+    assert copied.fingerprint == before.fingerprint
+
+
+def test_a_file_that_is_still_being_written_is_not_trusted_by_its_time(tmp_path):
+    root, cache = tmp_path / "photos", tmp_path / "cache"
+    save(root / "a.bmp", np.zeros((4, 4, 3), np.uint8))
+    stamp = (root / "a.bmp").stat()
+    before = data.open_dataset(options(root), cache, seed=0)
+    save(root / "a.bmp", np.full((4, 4, 3), 9, np.uint8))
+    os.utime(root / "a.bmp", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert (root / "a.bmp").stat().st_size == stamp.st_size
+    after = data.open_dataset(options(root), cache, seed=0)
+    assert after.contents != before.contents and after.image(0).min() == 9
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"0.png": 3}', '{"0.png": ["x"]}'])
+def test_damaged_hashes_are_made_again(tmp_path, damage):
+    root, cache = tmp_path / "photos", tmp_path / "cache"
+    save(root / "0.png", np.zeros((4, 4, 3), np.uint8))
+    os.utime(root / "0.png", ns=(1, 1))
+    before = data.open_dataset(options(root), cache, seed=0)
+    (cache / "contents.json").write_text(damage)
+    assert data.open_dataset(options(root), cache, seed=0).contents == before.contents
+
+
+def test_training_is_of_the_training_images_and_their_crops(tmp_path):
+    listed = {
+        margin: data.list_dataset(shape_options(crop_margin=margin), tmp_path, seed=0)
+        for margin in (-1.0, 0.1)
+    }
+    training = listed[-1.0].training
+    assert len(training) == 6 and all(key.startswith("train/") for key in training)
+    # The boxes of drawings follow from their content.
+    assert listed[0.1].training == training
+    made = [
+        record.Record("a", ("train",), (), None, "content", np.zeros((1, 2)), np.full(4, box))
+        for box in (1.0, 2.0)
+    ]
+    same = [
+        [listed[margin]._replace(records=[one], contents={"a": "x"}).training for one in made]
+        for margin in (-1.0, 0.1)
+    ]
+    assert same[0][0] == same[0][1] and same[1][0] != same[1][1]
 
 
 def test_an_interrupted_preparation_leaves_nothing(tmp_path):

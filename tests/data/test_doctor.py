@@ -1,7 +1,6 @@
 """The examination of data sets: each kind of fault is found, named, and graded."""
 
 import json
-import types
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ def findings(tmp_path, monkeypatch, rng):
             )
         listing = record.Listing(records, list(problems), names, notes=("a note",))
         monkeypatch.setattr(readers, "read", lambda config, seed: listing)
-        found = doctor.examine(options("", name=name, **changes), seed=0)
+        found = doctor.examine(options("", name=name, **changes), seed=0).findings
         return {one.what: one for one in found}, doctor.worst(found)
 
     examine.folder = tmp_path
@@ -117,11 +116,11 @@ def test_images_in_two_splits_leak(findings, rng):
 def test_objects_of_one_image_are_no_duplicates(findings, tmp_path, monkeypatch):
     findings(SOUND)
     one = record.file_record(
-        tmp_path, "0.png", (tmp_path / "0.png").stat(), ("train",), np.array(GOOD, float)
+        tmp_path, "0.png", (tmp_path / "0.png").stat(), ("train",), np.zeros((0, 2))
     )
     listing = record.Listing([one._replace(key="0.png#0"), one._replace(key="0.png#1")], [])
     monkeypatch.setattr(readers, "read", lambda config, seed: listing)
-    found = doctor.examine(options("", name="coco"), seed=0)
+    found = doctor.examine(options("", name="coco"), seed=0).findings
     assert doctor.worst(found) == "ok"
 
 
@@ -157,7 +156,7 @@ def test_progress_wraps_the_records(tmp_path, monkeypatch):
         calls.append((total, label))
         return records
 
-    listing = types.SimpleNamespace(records=[], problems=[], notes=(), landmark_names=())
+    listing = record.Listing([], [])
     monkeypatch.setattr(readers, "read", lambda config, seed: listing)
     doctor.examine(options("", name="folder"), seed=0, progress=progress)
     assert calls == [(0, "examining")]
@@ -173,6 +172,6 @@ def test_the_real_sets_have_no_errors(real_data, name):
         "celeba": {"splits": "subset"},
         "coco": {"coco_train": "train/annotations.json", "coco_test": "test/annotations.json"},
     }.get(name, {})
-    found = doctor.examine(options(root, name=name, **changes), seed=0)
+    found = doctor.examine(options(root, name=name, **changes), seed=0).findings
     bad = {one.what: one.found for one in found if one.severity == "error"}
     assert not bad

@@ -1,5 +1,6 @@
 """The feature cache: what it holds, and how it is taken up after an interruption."""
 
+import errno
 import json
 import os
 
@@ -10,7 +11,7 @@ import pytest
 from partdisc.backbones import Backbone, Preprocessing, Weights, encoding, preprocess, unit_features
 from partdisc.backbones.layers import Conv, MaxPool
 from partdisc.data import images
-from partdisc.discovery import features
+from partdisc.discovery import feature_file, features
 from partdisc.discovery.features import cache_features
 from partdisc.discovery.inputs import Inputs
 
@@ -29,6 +30,7 @@ class Photos:
         self.sizes = sizes
         self.read: list[int] = []
         self.broken: int | None = None
+        self.contents = [f"content {i}" for i in range(len(sizes))]
 
     def image(self, index: int) -> np.ndarray:
         if index == self.broken:
@@ -72,6 +74,15 @@ def cache(tmp_path, photos, weights, monkeypatch):
 
 def contents(path) -> bytes:
     return path.read_bytes()
+
+
+def finished(path) -> list[int]:
+    """Return which images the mark beside a cache says are in it."""
+    mark = path.with_suffix(".json")
+    if not mark.exists():
+        return []
+    packed = bytes.fromhex(json.loads(mark.read_text())["have"])
+    return np.flatnonzero(np.unpackbits(np.frombuffer(packed, np.uint8))).tolist()
 
 
 def test_features_equal_those_of_each_image_alone(cache, photos, weights):
@@ -141,8 +152,7 @@ def test_an_interrupted_run_is_taken_up(cache, photos, tmp_path, broken):
     photos.broken = broken
     with pytest.raises(Interruption):
         cache()
-    mark = tmp_path / "features.json"
-    done = json.loads(mark.read_text())["done"] if mark.exists() else 0
+    done = len(finished(tmp_path / "features.npy"))
     assert done < 20
     photos.broken = None
     photos.read.clear()
@@ -157,13 +167,12 @@ def test_an_interruption_half_way_keeps_the_finished_images(cache, photos, tmp_p
     photos.broken = int(order[12])
     with pytest.raises(Interruption):
         cache()
-    done = json.loads((tmp_path / "features.json").read_text())["done"]
-    assert 5 <= done <= 12
-    finished = set(order[:done].tolist())
+    done = finished(tmp_path / "features.npy")
+    assert 5 <= len(done) <= 12 and set(done) == set(order[: len(done)].tolist())
     photos.broken = None
     photos.read.clear()
     cache()
-    assert set(photos.read) == set(range(20)) - finished
+    assert set(photos.read) == set(range(20)) - set(done)
 
 
 def test_another_key_starts_afresh(cache, photos, tmp_path):
@@ -176,6 +185,65 @@ def test_another_key_starts_afresh(cache, photos, tmp_path):
     photos.read.clear()
     cache(key="new")
     assert photos.read == []
+
+
+def test_only_what_is_new_is_computed(cache, photos, weights, tmp_path):
+    cache()
+    whole = np.array(np.load(tmp_path / "features.npy"))
+    # One photo goes, one changes, two come; the others move.
+    photos.read.clear()
+    kept = np.array([3, 0, 19, 7, 8, 9, 1])
+    photos.contents = [f"content {i}" for i in kept]
+    photos.contents[4] = "changed"
+    original, photos.image = photos.image, lambda row: original(int(kept[row]))
+    geometry = cache.geometry.take(kept)
+    found = cache(geometry=geometry)
+    assert photos.read == [8]
+    for row, (image, grid) in enumerate(zip(kept, found.grids, strict=True)):
+        np.testing.assert_array_equal(
+            found.features[row, : grid.prod()], whole[image, : grid.prod()]
+        )
+        assert not found.features[row, grid.prod() :].any()
+    # A photo of another size, or cropped otherwise, is another input.
+    photos.read.clear()
+    cache(geometry=geometry._replace(crop=geometry.crop + [0, 0, 0, -1]))
+    assert len(photos.read) == 7
+
+
+def test_a_kill_while_features_move_loses_none(cache, photos, tmp_path, monkeypatch):
+    cache()
+    photos.contents[4] = "changed"
+    photos.read.clear()
+
+    def killed(source, target):
+        raise Interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_file.os, "replace", killed)
+        with pytest.raises(Interruption):
+            cache()
+    cache()
+    assert 4 in photos.read and len(set(photos.read)) == len(photos.read)
+
+
+def test_without_room_for_two_files_features_are_computed_again(
+    cache, photos, tmp_path, monkeypatch, capsys
+):
+    cache()
+    photos.contents[4] = "changed"
+    photos.read.clear()
+    real = os.posix_fallocate
+
+    def full(descriptor, start, size):
+        if (tmp_path / ".features.npy.draft.npy").exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor, start, size)
+
+    monkeypatch.setattr(feature_file.os, "posix_fallocate", full)
+    cache()
+    assert sorted(photos.read) == list(range(20))
+    assert not (tmp_path / ".features.npy.draft.npy").exists()
+    assert "no room to keep those of 19 images" in capsys.readouterr().out
 
 
 def damage(path, how: str) -> None:
@@ -194,15 +262,16 @@ def damage(path, how: str) -> None:
     elif how == "other type":
         np.save(path, np.zeros((20, 32, CHANNELS), np.float32))
     else:
-        path.with_suffix(".json").write_text('{"key": "key", "do')
+        path.with_suffix(".json").write_text('{"key": "key", "ha')
 
 
 @pytest.mark.parametrize(
     "how",
     ["cut", "one byte short", "header", "empty", "gone", "other shape", "other type", "mark"],
 )
-def test_a_damaged_cache_is_computed_again(cache, photos, tmp_path, how):
+def test_a_damaged_cache_is_computed_again(cache, photos, tmp_path, capsys, how):
     cache()
+    capsys.readouterr()
     path = tmp_path / "features.npy"
     before = contents(path)
     photos.read.clear()
@@ -211,6 +280,7 @@ def test_a_damaged_cache_is_computed_again(cache, photos, tmp_path, how):
     assert sorted(photos.read) == list(range(20))
     assert contents(path) == before
     assert found.features.dtype == np.float16
+    assert (f"{path} is damaged" in capsys.readouterr().out) == (how != "mark")
 
 
 def test_each_image_size_is_compiled_once(cache):

@@ -21,13 +21,14 @@ def steps_done(workdir):
 def start(environment):
     """Start run.py; returns the process."""
 
-    def call(*arguments):
+    def call(*arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options):
         return subprocess.Popen(
             [sys.executable, "run.py", *arguments],
             cwd=ROOT,
             env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            **options,
         )
 
     return call
@@ -71,6 +72,37 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(survives, whole, tmp_pa
     assert steps == list(range(1, 13))
 
 
+@pytest.mark.parametrize(
+    ("number", "moment"), [("SIGTERM", "features"), ("SIGINT", "step 3"), ("SIGTERM", "step 7")]
+)
+def test_asked_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, number, moment):
+    workdir = tmp_path / "run"
+    arguments = [*DEMO, "--config.train.checkpoint_every=100", f"--workdir={workdir}"]
+    process = start(*arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def reached():
+        if moment == "features":
+            return (workdir / "features.npy").exists()
+        return steps_done(workdir) >= int(moment.split()[1])
+
+    deadline = time.monotonic() + 300
+    while not reached() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(getattr(signal, number))
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 128 + getattr(signal, number), errors
+    assert errors.splitlines()[-1] == f"stopped by {number}; the same command goes on from here"
+    assert "Traceback" not in errors and "Exception" not in errors
+    done = steps_done(workdir)
+    if moment != "features":
+        assert f"training is saved at step {done} of 12" in said
+    ended = run_here(*arguments)
+    assert ended.returncode == 0, ended.stderr
+    if moment != "features":
+        assert f"training goes on from step {done}" in ended.stdout
+    assert np.array_equal(trained(workdir)["centres"], trained(whole[0])["centres"])
+
+
 def test_pools_refreshed_in_training_survive_a_kill_too(survives, tmp_path):
     refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
     ended = run_here(*refreshing, f"--workdir={tmp_path / 'whole'}")
@@ -82,7 +114,7 @@ def test_pools_refreshed_in_training_survive_a_kill_too(survives, tmp_path):
 def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(survives, whole, tmp_path):
     templates = [*DEMO, "--config.train.objective=part_templates"]
     shutil.copytree(whole[0], tmp_path / "whole")
-    ended = run_here(*templates, f"--workdir={tmp_path / 'whole'}")
+    ended = run_here(*templates, f"--workdir={tmp_path / 'whole'}", "--overwrite")
     assert ended.returncode == 0, ended.stderr
     assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
     results = json.loads((tmp_path / "whole" / "results.json").read_text())

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from program import DEMO, FOLDER, one_line, photos, run_here, trained
 
+from partdisc.errors import WorkdirError
+
 
 def test_a_run_leaves_what_it_promises(whole):
     workdir, printed = whole
@@ -136,19 +138,25 @@ def test_alignment_is_diagnosed_before_and_after_training(run, whole, tmp_path):
         f"--workdir={tmp_path / 'none'}",
     )
     one_line(ended, "alignment_images", "0")
-    # Another number of steps is another layer: nothing is trained, and nothing lost.
-    before = sorted(workdir.glob("checkpoints/*/*"))
-    ended = run_here(*DEMO, "--mode=align", "--config.train.steps=8", f"--workdir={workdir}")
-    assert ended.returncode == 0 and "only the untrained layer" in ended.stdout
+    # What is not trained to its end is measured without it, and another training not at all.
+    for path in workdir.glob("checkpoints/*/12"):
+        path.rename(path.with_name("damaged-12"))
+    ended = run_here(*DEMO, "--mode=align", f"--workdir={workdir}")
+    assert ended.returncode == 0 and "only the untrained layer is measured" in ended.stdout
+    assert "trained to step 8 of 12; finish it with --mode=train" in ended.stdout
     assert json.loads((workdir / "alignment.json").read_text()).keys() == {"clustering"}
-    assert sorted(workdir.glob("checkpoints/*/*")) == before
+    before = sorted(workdir.rglob("*"))
+    with pytest.raises(WorkdirError, match="config.pools.size: was 3, is 2"):
+        run_here(*DEMO, "--mode=align", "--config.pools.size=2", f"--workdir={workdir}")
+    assert sorted(workdir.rglob("*")) == before
 
 
 def test_another_seed_gives_another_layer_in_the_same_folder(whole, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole[0], workdir)
     before = trained(workdir)
-    ended = run_here(*DEMO, f"--workdir={workdir}", "--config.train.learning_rate=0.01")
+    other = [*DEMO, f"--workdir={workdir}", "--config.train.learning_rate=0.01"]
+    ended = run_here(*other, "--overwrite")
     assert ended.returncode == 0, ended.stderr
     assert "features:" not in ended.stderr
     assert not np.array_equal(trained(workdir)["centres"], before["centres"])

@@ -11,10 +11,10 @@ from PIL import Image
 from program import DEMO, ROOT, SMALL, one_line, script
 
 import partdisc
-from partdisc import api, experiment
+from partdisc import experiment
 from partdisc.data import shapes
 from partdisc.discovery.features import predict
-from partdisc.errors import ConfigError, DataError
+from partdisc.errors import ConfigError, DataError, WorkdirError
 from partdisc.workdir import Workdir
 
 
@@ -42,7 +42,7 @@ def test_prediction_is_the_evaluation_bit_for_bit(whole):
     """From the images themselves, without the run's features: the same detections."""
     detector = partdisc.load(whole[0])
     with Workdir(whole[0]) as workdir:
-        run = experiment.discover(demo_config(), workdir, trained_only=True)
+        run = experiment.discover(demo_config(), workdir, policy="trained")
     test = run.inputs.dataset.splits["test"]
     expected = predict(run.detector, run.features, test)
     found = detector.predict(run.inputs.dataset.image(int(index)) for index in test)
@@ -104,11 +104,17 @@ def test_parts_from_python(tmp_path):
             partdisc.discover(pictures, tmp_path / "run", **wrong)
     with pytest.raises(DataError, match="picture 4: No such file"):
         partdisc.discover([*pictures[:4], "none.png"], tmp_path / "run")
-    assert len(list((tmp_path / "run" / "photos").iterdir())) == 6
     with pytest.raises(DataError, match="picture 3"):
         partdisc.discover([*pictures[:3], "none.png"], tmp_path / "other")
-    # Fewer pictures leave none of the others behind.
-    folder = api._kept(pictures[:4], tmp_path / "run")
+    # Other pictures are other data: the training is not lost, nor what it was made of.
+    with pytest.raises(WorkdirError, match="training images: 2 removed"):
+        partdisc.discover(pictures[:4], tmp_path / "run", **options)
+    with pytest.raises(ConfigError, match="where_trained is 'anew'; allowed: stop, overwrite"):
+        partdisc.discover(pictures, tmp_path / "run", where_trained="anew")
+    partdisc.discover(pictures, tmp_path / "run", **options)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    partdisc.discover(pictures[:4], tmp_path / "run", where_trained="overwrite", **options)
+    (folder,) = (tmp_path / "run" / "photos").iterdir()
     assert sorted(path.name for path in folder.iterdir()) == [f"{n:06d}.png" for n in range(4)]
 
 

@@ -1,12 +1,13 @@
 """The sheet every figure is drawn on: a grid of panels, placed in inches."""
 
 import math
-import os
 import pathlib
 import textwrap
 
 import numpy as np
 from PIL import Image
+
+from partdisc.workdir import atomic
 
 INK = "#1f2430"
 FAINT = "#7d838e"
@@ -151,10 +152,8 @@ class Sheet:
 
 
 def _write(figure, path: pathlib.Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     dpi = min(_DPI, _LARGEST / max(figure.get_size_inches()))
-    try:
+    with atomic(path) as draft:
         # Without the metadata the same arrays give the same bytes.
         figure.savefig(
             draft,
@@ -164,9 +163,6 @@ def _write(figure, path: pathlib.Path) -> None:
             pad_inches=0.1,
             metadata={"Software": None},
         )
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def empty(path, what: str, *, caption: str, follows: str, note: str) -> None:
