@@ -65,6 +65,10 @@ SECTIONS = {
         "split_polygons": Key("",
             "Of `coco`: parts of which each polygon is one instance, as a car's wheels.",
             text="names of parts, by commas"),
+        "visibility": Key("labelled",
+            "Of `coco`: keypoints that count. `labelled`: hidden ones (1) too, as COCO's own "
+            "evaluation has it; `visible`: only those that are seen (2).",
+            choices=("visible", "labelled")),
         "flip": Key(False, "Whether to train on mirrored images too."),
         "crop_margin": Key(-1.0, "Crop to the object's box and this margin. Negative: do not crop.",
             low=-1, high=10, unit="share of the box's side"),

@@ -16,6 +16,7 @@ from partdisc.backbones.layers import Conv, MaxPool, outputs
 from partdisc.backbones.weights import load_weights
 from partdisc.config import KEYS, base_config
 from partdisc.data import DataSettings, open_dataset, readers, record
+from partdisc.data.files import find_files
 from partdisc.export import Detection, write_detections
 from partdisc.scoring import extras
 from partdisc.scoring.extras import Found, measure_extras
@@ -70,7 +71,7 @@ def test_a_backbone(monkeypatch, known, rng):
 
 def read_toy(root) -> record.Listing:
     """Read `toy.txt`, rows of `file y x`, as a module `partdisc/data/toy.py` would."""
-    files = record.find_files(root)
+    files = find_files(root)
     rows = record.read_rows(root / "toy.txt", 3)
     points = record.to_numbers(root / "toy.txt", rows, slice(1, 3))
     records = [

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import contents, record
+from partdisc.data import contents, frames, readers, record
 from partdisc.data.bad_images import BadImage, check_few
 from partdisc.data.dataset import Dataset, crop_boxes
 from partdisc.data.preparation import Progress, Table, load_table, prepare
@@ -48,14 +48,14 @@ class Listed(NamedTuple):
         wanted: which data set, and what of it.
         listing: what its files say.
         records: the images that are wanted of it.
-        contents: the hash of each image's bytes, by its key.
+        contents: what each image holds, by its key.
         fingerprint: changes when images or annotation do.
     """
 
     wanted: DataSettings
     listing: record.Listing
     records: list[record.Record]
-    contents: dict[str, str]
+    contents: dict[str, contents.Content]
     fingerprint: str
 
     @property
@@ -64,7 +64,7 @@ class Listed(NamedTuple):
         cropped = self.wanted.crop_margin >= 0
         return {
             one.key: contents.digest(
-                self.contents[one.key].encode(), *(_box(one) if cropped else ())
+                self.contents[one.key].hash.encode(), *(_box(one) if cropped else ())
             )
             for one in self.records
             if "train" in one.splits
@@ -96,19 +96,24 @@ def list_dataset(
 
     Raises:
         errors.ConfigError: a value is none of those that the set knows.
-        errors.DataError: files are absent or malformed, or more than
-            max_bad_fraction of the images cannot be used.
+        errors.DataError: files are absent or malformed.
     """
-    listing = read(wanted, seed)
-    check_few(
-        listing.problems, len(listing.records) + len(listing.problems), wanted.max_bad_fraction
-    )
+    listing = readers.read(wanted, seed)
     records = _subset(listing.records, wanted.train_subset, seed)
     found = contents.identify(records, pathlib.Path(cache_dir), progress)
+    settled = frames.settle(records, {key: one.frame for key, one in found.items()})
+    records = settled.records
+    unfit = {one.name for one in settled.problems}
+    listing = listing._replace(
+        records=[one for one in listing.records if one.key not in unfit],
+        problems=[*listing.problems, *settled.problems],
+        notes=(*listing.notes, *settled.notes),
+    )
     if wanted.flip:
         for one in [one for one in records if "train" in one.splits]:
             records = [*records, mirrored(one)]
-            found[records[-1].key] = contents.digest(found[one.key].encode(), b"mirrored")
+            name = contents.digest(found[one.key].hash.encode(), b"mirrored")
+            found[records[-1].key] = contents.Content(name)
     head = (wanted.name, listing.landmark_names, listing.instances)
     return Listed(wanted, listing, records, found, _fingerprint(head, records, found))
 
@@ -124,10 +129,15 @@ def prepare_dataset(
         progress: shows the work, as of `list_dataset`.
 
     Raises:
-        errors.DataError: more than max_bad_fraction of the images cannot be used.
+        errors.DataError: more than max_bad_fraction of the images, or of the annotations,
+            cannot be used.
         errors.WorkdirError: the cache cannot be written.
     """
-    wanted, records = listed.wanted, listed.records
+    wanted, listing, records = listed.wanted, listed.listing, listed.records
+    named = len(listing.records) + len(listing.problems)
+    check_few(listing.problems, named, wanted.max_bad_fraction)
+    if listing.odd:
+        check_few(listing.odd, listing.annotations, wanted.max_bad_fraction, "annotations")
     folder = pathlib.Path(cache_dir).absolute()
     where = folder / f"{wanted.name}-{listed.fingerprint[:16]}"
     if not where.exists():
@@ -173,10 +183,12 @@ def _subset(records: list[record.Record], count: int, seed: int) -> list[record.
     return [one for one in thinned if one.splits]
 
 
-def _fingerprint(head: tuple, records: list[record.Record], found: dict[str, str]) -> str:
+def _fingerprint(
+    head: tuple, records: list[record.Record], found: dict[str, contents.Content]
+) -> str:
     digest = hashlib.sha256(repr((_FORMAT, head)).encode())
     for one in records:
-        digest.update(repr((one.key, one.splits, found[one.key])).encode())
+        digest.update(repr((one.key, one.splits, found[one.key].hash)).encode())
         if one.points is not None:
             digest.update(contents.digest(one.points.tobytes(), *_box(one)).encode())
     return digest.hexdigest()
@@ -207,7 +219,7 @@ def _dataset(listed: Listed, table: Table, bad: list[BadImage], where: pathlib.P
     return Dataset(
         name=wanted.name,
         keys=table.keys.tolist(),
-        contents=[listed.contents[key] for key in table.keys.tolist()],
+        contents=[listed.contents[key].hash for key in table.keys.tolist()],
         sizes=table.sizes,
         instances=table.instances,
         boxes=table.boxes,
@@ -218,6 +230,7 @@ def _dataset(listed: Listed, table: Table, bad: list[BadImage], where: pathlib.P
         },
         eyes=listing.eyes,
         problems=listing.problems + bad,
+        odd=list(listing.odd),
         notes=listing.notes,
         sources=listing.sources,
         fingerprint=listed.fingerprint,

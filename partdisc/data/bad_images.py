@@ -19,37 +19,43 @@ class BadImage(NamedTuple):
     reason: str
 
 
-def check_few(bad: Sequence[BadImage], total: int, max_bad_fraction: float) -> None:
-    """Refuse a data set of which too many images cannot be used.
+def check_few(
+    bad: Sequence[BadImage], total: int, max_bad_fraction: float, what: str = "images"
+) -> None:
+    """Refuse a data set of which too many images, or annotations, cannot be used.
 
     Args:
         bad: those that cannot.
-        total: images in all.
-        max_bad_fraction: share of the images that may be bad.
+        total: in all.
+        max_bad_fraction: share of them that may be bad.
+        what: they are called.
 
     Raises:
-        errors.DataError: there is no image, none can be used, or too many cannot.
+        errors.DataError: there is none, none can be used, or too many cannot.
     """
     if not total:
-        raise errors.DataError("the lists of the data set name no image to use")
+        raise errors.DataError(f"the data set has no {what} to use")
     if len(bad) < total and len(bad) <= max_bad_fraction * total:
         return
     first = "; ".join(f"{name}: {reason}" for name, reason in bad[:3])
     raise errors.DataError(
-        f"{len(bad)} of {total} images cannot be used "
+        f"{len(bad)} of {total} {what} cannot be used "
         f"(data.max_bad_fraction is {max_bad_fraction}): {first}"
         f"{'; ...' if len(bad) > 3 else ''}"
     )
 
 
-def report(bad: Sequence[BadImage], where: str = "listed in data.json") -> list[str]:
+def report(
+    bad: Sequence[BadImage], where: str = "listed in data.json", what: str = "image"
+) -> list[str]:
     """Return the lines that say which images were skipped, why, and how many in all.
 
     Args:
-        bad: the images.
+        bad: the images, or annotations.
         where: they are to be found, all of them.
+        what: one of them is called.
     """
     lines = [f"skipped {name}: {reason}" for name, reason in bad[:SHOWN]]
     if len(bad) > SHOWN:
         lines.append(f"and {len(bad) - SHOWN} more, {where}")
-    return lines + ([f"{len(bad)} image{'s' * (len(bad) > 1)} skipped in all"] if bad else [])
+    return lines + ([f"{len(bad)} {what}{'s' * (len(bad) > 1)} skipped in all"] if bad else [])

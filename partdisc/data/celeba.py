@@ -27,6 +27,7 @@ import numpy as np
 from partdisc import errors
 from partdisc.data import images, record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.files import Files, find_files
 
 NAMES = ("left eye", "right eye", "nose", "left mouth", "right mouth")
 EYES = (0, 1)
@@ -38,13 +39,15 @@ SCOPS_SHARE = 0.3
 
 
 class _Layout(NamedTuple):
-    folder: str
+    folders: tuple[str, ...]
     landmarks: str
     boxes: str | None
 
 
-_ALIGNED = _Layout("img_align_celeba", "list_landmarks_align_celeba.txt", None)
-_WILD = _Layout("img_celeba", "list_landmarks_celeba.txt", "list_bbox_celeba.txt")
+_ALIGNED = _Layout(
+    ("img_align_celeba", "img_align_celeba_png"), "list_landmarks_align_celeba.txt", None
+)
+_WILD = _Layout(("img_celeba",), "list_landmarks_celeba.txt", "list_bbox_celeba.txt")
 
 
 def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listing:
@@ -65,10 +68,9 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
         errors.DataError: a list or the folder of images is absent or malformed.
     """
     layout = _WILD if wild else _ALIGNED
-    folder = _find(root, layout.folder)
-    files = record.find_files(folder)
+    folder, files = _images(root, layout.folders)
     partition_path = _find(root, "list_eval_partition.txt")
-    partition_rows = record.read_rows(partition_path, 2)
+    partition_rows = record.read_rows(partition_path, 2, skip=int(_is_table(partition_path)))
     record.check_words(partition_path, partition_rows, 1, ("0", "1", "2"))
     partition = dict(row.words for row in partition_rows)
     points, sources = _read_points(_find(root, layout.landmarks))
@@ -81,11 +83,11 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
 
     listed = sorted(partition.keys() | points.keys())
     missing = partition_path.name
-    problems = [BadImage(name, "no such file") for name in listed if name not in files]
-    problems += [
-        BadImage(name, f"{record.UNLISTED}{missing}") for name in files if name not in partition
-    ]
-    present = [name for name in listed if name in files and name in partition]
+    key_of = {name: _file_of(files, name) for name in listed}
+    problems = [BadImage(name, files.missing(name)) for name in listed if not key_of[name]]
+    known = {key for name, key in key_of.items() if name in partition}
+    problems += [BadImage(key, f"{record.UNLISTED}{missing}") for key in files if key not in known]
+    present = [name for name in listed if key_of[name] and name in partition]
     if splits == "subset":
         members = _subset(present, points)
     else:
@@ -93,15 +95,15 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
         sources += mafl
     if splits == "scops":
         boxed = [name for name in present if name in boxes]
-        large = {name for name in boxed if _is_large(folder / name, boxes[name])}
+        large = {name for name in boxed if _is_large(folder / key_of[name], boxes[name])}
         members = {split: names & large for split, names in members.items()}
 
     unknown = np.full((len(NAMES), 2), np.nan)
     records = [
         record.file_record(
             folder,
-            name,
-            files[name],
+            key_of[name],
+            files[key_of[name]],
             tuple(split for split in record.SPLITS if name in members[split]),
             points.get(name, unknown),
             boxes.get(name),
@@ -113,13 +115,36 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
 
 
 def _find(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Find a file or folder in the root or in the publishers' folders below it."""
-    places = [root / between / name for between in ("", "Img", "Anno", "Eval")]
+    """Find a file or folder in the root or in the publishers' folders below it.
+
+    Mirrors have the lists as tables, `.csv`.
+    """
+    names = (name, name.replace(".txt", ".csv"))
+    places = [root / between / one for one in names for between in ("", "Img", "Anno", "Eval")]
     return next((place for place in places if place.exists()), places[0])
 
 
+def _is_table(path: pathlib.Path) -> bool:
+    return path.suffix == ".csv"
+
+
+def _images(root: pathlib.Path, names: tuple[str, ...]) -> tuple[pathlib.Path, Files]:
+    """Find the folder of images; mirrors have it once more in itself."""
+    places = [_find(root, name) for name in names]
+    folder = next((place for place in places if place.exists()), places[0])
+    folder = folder / folder.name if (folder / folder.name).is_dir() else folder
+    return folder, find_files(folder)
+
+
+def _file_of(files: Files, name: str) -> str | None:
+    """Return the file of a listed image; the lists name JPEGs where there may be PNGs."""
+    return files.find(name) or files.find(f"{pathlib.PurePath(name).stem}.png")
+
+
 def _read_counted(path: pathlib.Path, columns: int) -> list[record.Row]:
-    """Read a list that begins with its count and a header."""
+    """Read a list that begins with its count and a header; a table has no count."""
+    if _is_table(path):
+        return record.read_rows(path, columns, skip=1)
     rows = record.read_rows(path, columns, skip=2)
     count = record.read_header(path)
     if count != str(len(rows)):
@@ -148,7 +173,7 @@ def _read_boxes(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _is_large(path: pathlib.Path, box: np.ndarray) -> bool:
     """Say whether a face takes enough of its photo for SCOPS (false where it has no box)."""
     try:
-        height, width = images.read_size(path)
+        height, width = images.read_frame(path).upright
     except errors.DataError:
         return True  # Preparing the set finds it damaged, and says so by name.
     return bool((box[2:] - box[:2]).prod() >= SCOPS_SHARE * height * width)

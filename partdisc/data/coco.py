@@ -1,79 +1,94 @@
 """Images annotated in the COCO format: keypoints of objects, or parts as boxes or polygons.
 
-A file is {"images": [{id, file_name}], "categories": [{id, name, keypoints?}],
-"annotations": [{image_id, category_id, bbox?, segmentation?, keypoints?, iscrowd?}]}.
-Where categories have keypoints, an annotation is an object, and its keypoints are the
-parts. Otherwise the categories are the parts of the one object that an image shows: the
+A file is {"images": [{id, file_name, width?, height?}], "categories": [{id, name, keypoints?}],
+"annotations": [{id?, image_id, category_id, bbox?, segmentation?, keypoints?, iscrowd?}]}.
+Where categories or annotations have keypoints, an annotation is an object, and its keypoints
+are the parts. Otherwise the categories are the parts of the one object that an image shows: the
 centre of an annotation's box is where the part is, and the object's box is what holds
 all of them. Boxes and polygons are measured from the image's upper left corner, keypoints
 in pixels from 0.
 """
 
+import collections
 import pathlib
-import posixpath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.coco_file import CocoFile, Object
+from partdisc.data.coco_file import CocoFile
+from partdisc.data.coco_objects import (
+    HIDDEN,
+    NOT_LABELLED,
+    VISIBILITIES,
+    VISIBLE,
+    Found,
+    Object,
+    Parts,
+    find_objects,
+    keypoint_count,
+)
+from partdisc.data.files import Place
+from partdisc.data.settings import DataSettings
 
 
-def read(
-    root: pathlib.Path,
-    train: str,
-    test: str,
-    *,
-    category: str = "",
-    split_polygons: str = "",
-    cropped: bool = False,
-) -> record.Listing:
+def read(root: pathlib.Path, wanted: DataSettings) -> record.Listing:
     """Read one or two COCO files: train and fit are the images of the first, test of the second.
 
     Args:
         root: the folder that the others are relative to.
-        train: file, or file:folder of its images; without, they lie beside the file.
-        test: likewise; "" for none.
-        category: of the objects whose keypoints are the parts; may be "" where only one
+        wanted: of these
+            `coco_train`, `coco_test`: file, or file:folder of its images; without, they lie
+            beside the file. There may be no test.
+            `category`: of the objects whose keypoints are the parts; may be "" where only one
             has keypoints.
-        split_polygons: names of parts, by commas, each of whose polygons is an instance
+            `split_polygons`: names of parts, by commas, each of whose polygons is an instance
             (two wheels in one annotation); the polygons of others are one instance, seen
             in pieces.
-        cropped: whether images are cropped to objects, so that an image of several
+            `visibility`: which keypoints count.
+            `crop_margin`: from 0 on images are cropped to objects, so that an image of several
             objects becomes as many.
 
     Raises:
         errors.DataError: a file is absent or malformed, or lacks what is asked for.
     """
-    if not train:
+    if not wanted.coco_train:
         raise errors.DataError("data.coco_train is empty: it must name the COCO file")
-    files = [CocoFile(root, given) for given in (train, test) if given]
-    category = _keypoint_category(files, category)
+    files = [CocoFile(root, given) for given in (wanted.coco_train, wanted.coco_test) if given]
+    category = _keypoint_category(files, wanted.category)
     names = _part_names(files, category)
-    split = _names_of(split_polygons, names)
-    found = [file.objects(names, category, split) for file in files]
-    parts, notes = _used_parts(files, found, names)
+    split = _names_of(wanted.split_polygons, names)
+    parts = Parts(names, category, split, wanted.visibility)
+    found = [find_objects(file, parts) for file in files]
+    used, notes = _used_parts(files, found, parts)
     records: list[record.Record] = []
     problems: list[BadImage] = []
-    for file, objects, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
-        sound, bad = _records(root, file, objects, splits, parts, cropped)
+    for file, one, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
+        images = _Images(root, file, splits, wanted.crop_margin >= 0)
+        sound, bad = images.records(one.objects, used)
         records += sound
         problems += bad
     _check_apart(files, records)
     return record.Listing(
         records,
         problems,
-        tuple(parts.names),
+        tuple(used.names),
         None,
         tuple(file.path for file in files),
-        instances=parts.instances,
+        instances=used.instances,
         notes=tuple(notes),
+        odd=[
+            BadImage(f"{file.path.name}: {one.name}", one.reason)
+            for file, several in zip(files, found, strict=True)
+            for one in several.odd
+        ],
+        annotations=sum(len(file.annotations) + len(file.odd) for file in files),
     )
 
 
-class _Parts(NamedTuple):
+class _Used(NamedTuple):
     """The parts that are annotated at all: names, indices, and M, the most instances."""
 
     names: list[str]
@@ -87,7 +102,7 @@ def _keypoint_category(files: list[CocoFile], wanted: str) -> str:
         one["name"]: None
         for file in files
         for one in file.categories.values()
-        if one.get("keypoints")
+        if one.get("keypoints") or keypoint_count(file, one["name"])
     }
     if wanted and wanted not in known:
         raise errors.DataError(
@@ -108,6 +123,9 @@ def _part_names(files: list[CocoFile], category: str) -> list[str]:
     if not category:
         return list(dict.fromkeys(one["name"] for one in categories))
     lists = [one.get("keypoints") or [] for one in categories if one["name"] == category]
+    if not any(lists):  # Keypoints that nobody named are numbered.
+        counts = [keypoint_count(file, category) for file in files]
+        lists = [[f"keypoint {i + 1}" for i in range(count)] for count in counts]
     if len(lists) < len(files) or any(names != lists[0] for names in lists):
         raise errors.DataError(
             f"{files[-1].path}: the keypoints of '{category}' are not those of {files[0].path}"
@@ -124,59 +142,84 @@ def _names_of(given: str, known: list[str]) -> set[str]:
     return names
 
 
-def _used_parts(
-    files: list[CocoFile], found: list[dict], names: list[str]
-) -> tuple[_Parts, list[str]]:
+def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tuple[_Used, list[str]]:
     """Return the parts that are annotated, and notes on what is left out."""
-    objects = [one for by_image in found for several in by_image.values() for one in several]
-    most = [max((len(one.points[i]) for one in objects), default=0) for i in range(len(names))]
+    objects = [one for by in found for several in by.objects.values() for one in several]
+    count = len(parts.names)
+    most = [max((len(one.points[i]) for one in objects), default=0) for i in range(count)]
+    seen = sum((one.visibilities for one in found), collections.Counter())
     if not any(most):
-        raise errors.DataError(f"{files[0].path}: no part is annotated in any image")
+        hidden = f" visible, but {seen[HIDDEN]:,} are labelled and hidden" if seen[HIDDEN] else ""
+        cure = "; set config.data.visibility to labelled" if hidden else ""
+        raise errors.DataError(
+            f"{files[0].path}: no part is annotated{hidden} in any image{cure}{_first_odd(found)}"
+        )
     notes = [f"{file.path}: {file.crowds} crowd regions left out" for file in files if file.crowds]
-    empty = [name for name, count in zip(names, most, strict=True) if not count]
+    if seen:
+        notes.append(
+            f"keypoints: {seen[VISIBLE]:,} visible (2), {seen[HIDDEN]:,} hidden (1), "
+            f"{seen[NOT_LABELLED]:,} not labelled (0); config.data.visibility is "
+            f"{parts.visibility}: those of {' and '.join(map(str, VISIBILITIES[parts.visibility]))}"
+            " count"
+        )
+    without = sum((one.without for one in found), collections.Counter())
+    notes += [f"objects without {name} of use: {n:,}" for name, n in without.items() if n]
+    empty = [name for name, count in zip(parts.names, most, strict=True) if not count]
     if empty:
         notes.append(f"parts without any annotation left out: {', '.join(empty)}")
     indices = [i for i, count in enumerate(most) if count]
-    return _Parts([names[i] for i in indices], indices, max(most)), notes
+    return _Used([parts.names[i] for i in indices], indices, max(most)), notes
 
 
-def _records(
-    root: pathlib.Path,
-    file: CocoFile,
-    found: dict,
-    splits: tuple[str, ...],
-    parts: _Parts,
-    cropped: bool,
-) -> tuple[list[record.Record], list[BadImage]]:
-    """Return the records and the problems of what one file lists."""
-    records: list[record.Record] = []
-    problems: list[BadImage] = []
-    stats = record.find_files(root / file.folder)
-    for image, one in file.images.items():
-        name = posixpath.normpath(one["file_name"].replace("\\", "/"))
-        key = (file.folder / name).as_posix()
-        objects = found[image]
-        if name not in stats:
-            problems.append(BadImage(key, f"in {file.path.name}, but no such file"))
-        elif len(objects) > 1 and not cropped:
-            problems.append(
-                BadImage(
-                    key,
-                    f"shows {len(objects)} objects; data.crop_margin of 0 or more crops to each",
-                )
-            )
-        else:
-            made = [
-                record.file_record(root, key, stats[name], splits, *_arrays(single, parts))
-                for single in objects or [None]
-            ]
-            if len(made) > 1:
-                made = [one._replace(key=f"{key}#{i}") for i, one in enumerate(made)]
-            records += made
-    return records, problems
+def _first_odd(found: list[Found]) -> str:
+    odd = [one for several in found for one in several.odd]
+    return f"; {len(odd)} say nothing, such as {odd[0].name}: {odd[0].reason}" if odd else ""
 
 
-def _arrays(single: Object | None, parts: _Parts) -> tuple[np.ndarray, np.ndarray | None]:
+class _Images(NamedTuple):
+    """The images of one file: where they lie, their splits, and whether they are cropped."""
+
+    root: pathlib.Path
+    file: CocoFile
+    splits: tuple[str, ...]
+    cropped: bool
+
+    def records(
+        self, found: dict[Any, list[Object]], parts: _Used
+    ) -> tuple[list[record.Record], list[BadImage]]:
+        """Return the records and the problems of what the file lists."""
+        records: list[record.Record] = []
+        problems: list[BadImage] = []
+        place = Place(self.root, pathlib.Path(self.file.folder))
+        for image, one in self.file.images.items():
+            key, objects = place.key(one["file_name"]), found[image]
+            if not key:
+                reason = f"in {self.file.path.name}, but {place.missing(one['file_name'])}"
+                problems.append(BadImage(place.named(one["file_name"]), reason))
+            elif len(objects) > 1 and not self.cropped:
+                said = "data.crop_margin of 0 or more crops to each"
+                problems.append(BadImage(key, f"shows {len(objects)} objects; {said}"))
+            else:
+                made = [
+                    record.file_record(
+                        place.base, key, place.stat(key), self.splits, *_arrays(single, parts)
+                    )._replace(declared=_declared(one))
+                    for single in objects or [None]
+                ]
+                if len(made) > 1:
+                    made = [one._replace(key=f"{key}#{i}") for i, one in enumerate(made)]
+                records += made
+        return records, problems
+
+
+def _declared(one: dict) -> tuple[int, int] | None:
+    """Return the height and width that an image is said to have."""
+    size = (one.get("height"), one.get("width"))
+    whole = all(isinstance(side, int) and side > 0 for side in size)
+    return size if whole else None
+
+
+def _arrays(single: Object | None, parts: _Used) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the points [L, M, 2] and the box of an object, or of an image without one."""
     points = np.full((len(parts.indices), parts.instances, 2), np.nan)
     if single is None:

@@ -1,37 +1,25 @@
-"""One file in the COCO format, read and checked: the objects of each image and their parts."""
+"""One file in the COCO format, read and checked: its images, categories and annotations."""
 
 import json
 import pathlib
-from typing import Any, NamedTuple, NoReturn
-
-import numpy as np
+from typing import Any, NoReturn
 
 from partdisc import errors
+from partdisc.data.bad_images import BadImage
 from partdisc.paths import user_path
 
 
-class Object(NamedTuple):
-    """One object.
-
-    Attributes:
-        points: (y, x) of the instances of each part, pixels, L lists.
-        box: (y0, x0, y1, x1), pixels; NaN where there is none [4].
-    """
-
-    points: list[list[tuple[float, float]]]
-    box: np.ndarray
-
-
 class CocoFile:
-    """One COCO file, checked.
+    """One COCO file. What is wrong with the file as a whole is an error.
 
     Attributes:
         path: of it.
         folder: of its images, relative to the root.
-        images: from id to the name of the file.
+        images: from id to the image.
         categories: from id to the category.
-        annotations: as they stand, without crowds.
+        annotations: the name that messages give to each, and the annotation; without crowds.
         crowds: how many annotations are crowd regions.
+        odd: the annotations that belong to nothing.
     """
 
     def __init__(self, root: pathlib.Path, given: str):
@@ -45,28 +33,43 @@ class CocoFile:
         self.images = self._by_id("images", images, "file_name")
         self.categories = self._by_id("categories", categories, "name")
         for i, one in enumerate(categories):
-            names = one.get("keypoints", [])
+            names = one.get("keypoints") or []
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 self.fail(f"categories[{i}]: keypoints must be a list of names")
             if len(set(names)) < len(names):
                 self.fail(f"categories[{i}]: a name is twice among the keypoints")
-        self.annotations = []
+        self.annotations: list[tuple[str, dict]] = []
         self.crowds = 0
-        seen: dict[Any, int] = {}
+        self.odd: list[BadImage] = []
+        seen: dict[Any, str] = {}
         for i, one in enumerate(annotations):
-            for key, table in (("image_id", self.images), ("category_id", self.categories)):
-                if not _is_id(one.get(key)) or one[key] not in table:
-                    self.fail(f"annotations[{i}]: {key} {one.get(key)!r} is not among the ids")
-            if _is_id(one.get("id")) and seen.setdefault(one["id"], i) != i:
-                self.fail(f"annotations[{i}]: id {one['id']!r} is that of [{seen[one['id']]}] too")
-            if one.get("iscrowd"):
+            name = self._name(i, one)
+            if fault := self._belongs_to_nothing(one, name, seen):
+                self.odd.append(BadImage(name, fault))
+            elif one.get("iscrowd"):
                 self.crowds += 1
             else:
-                self.annotations.append((i, one))
+                self.annotations.append((name, one))
 
     def fail(self, message: str) -> NoReturn:
         """Raise a DataError that names the file."""
         raise errors.DataError(f"{self.path}: {message}")
+
+    def _name(self, i: int, one: dict) -> str:
+        """Name an annotation in messages, by its id and its image where these are known."""
+        image = one.get("image_id")
+        known = is_id(image) and image in self.images
+        of = f" ({self.images[image]['file_name']})" if known else ""
+        return f"annotation {one['id']}{of}" if is_id(one.get("id")) else f"annotations[{i}]{of}"
+
+    def _belongs_to_nothing(self, one: dict, name: str, seen: dict[Any, str]) -> str:
+        """Say why an annotation is of no known image or category, or is there twice."""
+        for key, table in (("image_id", self.images), ("category_id", self.categories)):
+            if not is_id(one.get(key)) or one[key] not in table:
+                return f"{key} {one.get(key)!r} is not among the ids"
+        if is_id(one.get("id")) and (first := seen.setdefault(one["id"], name)) is not name:
+            return f"its id is that of {first} too"
+        return ""
 
     def _section(self, content: Any, key: str) -> list[dict]:
         section = content.get(key) if isinstance(content, dict) else None
@@ -78,7 +81,7 @@ class CocoFile:
         table: dict[Any, dict] = {}
         named: set[str] = set()
         for i, one in enumerate(section):
-            if not _is_id(one.get("id")) or not isinstance(one.get(name), str):
+            if not is_id(one.get("id")) or not isinstance(one.get(name), str):
                 self.fail(f"{key}[{i}]: needs an id and a {name}")
             if one["id"] in table:
                 self.fail(f"{key}[{i}]: id {one['id']!r} is there twice")
@@ -88,81 +91,9 @@ class CocoFile:
             named.add(one[name])
         return table
 
-    def objects(self, names: list[str], category: str, split: set[str]) -> dict[Any, list[Object]]:
-        """Find the objects of each image; none in images without annotation.
 
-        Args:
-            names: of the parts, L.
-            category: whose keypoints are the parts; "": the categories are the parts.
-            split: the parts each of whose polygons is an instance.
-
-        Returns:
-            From the id of the image to its objects.
-
-        Raises:
-            errors.DataError: an annotation is malformed; names the file and which one.
-        """
-        index = {name: i for i, name in enumerate(names)}
-        found: dict[Any, list[Object]] = {image: [] for image in self.images}
-        if category:
-            for i, one in self.annotations:
-                if self.categories[one["category_id"]]["name"] == category:
-                    found[one["image_id"]].append(self._keypoints(i, one, len(names)))
-            return found
-        parts: dict[Any, list] = {}
-        for i, one in self.annotations:
-            name = self.categories[one["category_id"]]["name"]
-            for box in self._part_boxes(i, one, name in split):
-                parts.setdefault(one["image_id"], []).append((index[name], box))
-        for image, boxes in parts.items():
-            points: list[list] = [[] for _ in names]
-            for part, box in boxes:
-                points[part].append(tuple((box[:2] + box[2:]) / 2))
-            corners = np.array([box for _, box in boxes])
-            whole = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
-            found[image].append(Object(points, whole))
-        return found
-
-    def _keypoints(self, i: int, one: dict, count: int) -> Object:
-        values = self._numbers(i, "keypoints", one.get("keypoints"), 3 * count)
-        # 0: not there, 1: hidden, 2: visible.
-        points = [[(y, x)] if seen == 2 else [] for x, y, seen in values.reshape(-1, 3)]
-        return Object(points, self._box(i, one["bbox"]) if "bbox" in one else np.full(4, np.nan))
-
-    def _part_boxes(self, i: int, one: dict, split: bool) -> list[np.ndarray]:
-        polygons = one.get("segmentation")
-        if not isinstance(polygons, list) or not polygons:
-            if "bbox" not in one:
-                self.fail(f"annotations[{i}]: needs a bbox or polygons as its segmentation")
-            return [self._box(i, one["bbox"])]
-        boxes = []
-        for polygon in polygons:
-            corners = self._numbers(i, "segmentation", polygon, None).reshape(-1, 2)[:, ::-1]
-            boxes.append(np.concatenate([corners.min(axis=0), corners.max(axis=0)]) - 0.5)
-        if split:
-            return boxes
-        all_boxes = np.array(boxes)
-        return [np.concatenate([all_boxes[:, :2].min(axis=0), all_boxes[:, 2:].max(axis=0)])]
-
-    def _box(self, i: int, given: Any) -> np.ndarray:
-        x, y, width, height = self._numbers(i, "bbox", given, 4)
-        if width <= 0 or height <= 0:
-            self.fail(f"annotations[{i}]: bbox {given} has no area")
-        return np.array([y, x, y + height, x + width]) - 0.5
-
-    def _numbers(self, i: int, key: str, given: Any, count: int | None) -> np.ndarray:
-        try:
-            values = np.array(given, np.float64)
-        except (TypeError, ValueError, OverflowError):
-            values = np.array([np.nan])
-        wrong = values.size < 6 or values.size % 2 if count is None else values.size != count
-        if values.ndim != 1 or wrong or not np.isfinite(values).all():
-            wanted = "pairs of" if count is None else count
-            self.fail(f"annotations[{i}]: {key} must be {wanted} finite numbers")
-        return values
-
-
-def _is_id(value: Any) -> bool:
+def is_id(value: Any) -> bool:
+    """Say whether something can be an id."""
     return isinstance(value, (int, str))
 
 

@@ -6,12 +6,16 @@ that a file is read for its hash once.
 
 import concurrent.futures
 import hashlib
+import io
 import json
 import pathlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from partdisc.data import record
+from partdisc import errors
+from partdisc.data.images import Frame, read_frame
+from partdisc.data.record import Record
 
 Progress = Callable[[Iterable, int, str], Iterable]
 
@@ -21,9 +25,24 @@ _SETTLED = 2_000_000_000
 _READERS = 4
 
 
+class Content(NamedTuple):
+    """What an image holds.
+
+    Attributes:
+        hash: of its bytes; "" where it cannot be read.
+        frame: its size and how it is turned; None where it is drawn, or no image.
+    """
+
+    hash: str
+    frame: Frame | None = None
+
+
+_UNREAD = Content("")
+
+
 def identify(
-    records: Sequence[record.Record], folder: pathlib.Path, progress: Progress | None = None
-) -> dict[str, str]:
+    records: Sequence[Record], folder: pathlib.Path, progress: Progress | None = None
+) -> dict[str, Content]:
     """Name the contents of images.
 
     Args:
@@ -32,33 +51,33 @@ def identify(
         progress: wraps the records that are read, given their number and a label.
 
     Returns:
-        From the key of each record to the hash of its bytes; "" where it cannot be read.
+        From the key of each record to its content.
     """
     kept = _load(folder / _FILE)
-    found = {one.key: one.content or _known(kept, one) for one in records}
-    unread = [one for one in records if not found[one.key]]
+    found = {one.key: _known(kept, one) for one in records}
+    unread = [one for one in records if not found[one.key].hash]
     with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
-        hashes = readers.map(_read, unread)
+        read = readers.map(_read, unread)
         show = progress and unread
-        shown = progress(hashes, len(unread), "looking at the images") if show else hashes
+        shown = progress(read, len(unread), "looking at the images") if show else read
         found.update(zip((one.key for one in unread), shown, strict=True))
     return found
 
 
-def keep(records: Sequence[record.Record], contents: dict[str, str], folder: pathlib.Path) -> None:
-    """Keep the hashes of files, for `identify`; raises OSError."""
+def keep(records: Sequence[Record], found: dict[str, Content], folder: pathlib.Path) -> None:
+    """Keep the contents of files, for `identify`; raises OSError."""
     young = time.time_ns() - _SETTLED
     rows = {
-        one.key: [*one.stamp, contents[one.key]]
+        one.key: [*one.stamp, *_row(found[one.key])]
         for one in records
-        if not one.content and contents[one.key] and one.stamp[-1] < young
+        if not one.content and found[one.key].hash and one.stamp[-1] < young
     }
     if rows == _load(folder / _FILE):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{_FILE}.draft"
-    partial.write_text(json.dumps(rows))
-    partial.replace(folder / _FILE)
+    draft = folder / f".{_FILE}.draft"
+    draft.write_text(json.dumps(rows))
+    draft.replace(folder / _FILE)
 
 
 def digest(*parts: bytes) -> str:
@@ -76,16 +95,31 @@ def _load(file: pathlib.Path) -> dict[str, list]:
     except (OSError, ValueError):
         return {}
     listed = rows.items() if isinstance(rows, dict) else ()
-    return {key: row for key, row in listed if isinstance(row, list) and row}
+    return {key: row for key, row in listed if isinstance(row, list)}
 
 
-def _known(kept: dict[str, list], one: record.Record) -> str:
-    *stamp, found = kept.get(one.key, [""])
-    return found if tuple(stamp) == one.stamp else ""
+def _row(content: Content) -> list:
+    """Return what is kept of a content: its hash, and the numbers of its frame."""
+    frame = content.frame
+    return [content.hash, *frame.stored, frame.orientation] if frame else [content.hash]
 
 
-def _read(one: record.Record) -> str:
+def _known(kept: dict[str, list], one: Record) -> Content:
+    if one.content:
+        return Content(one.content)
+    row, size = kept.get(one.key, []), len(one.stamp)
+    if tuple(row[:size]) != one.stamp or len(row) not in (size + 1, size + 4):
+        return _UNREAD
+    found, *frame = row[size:]
+    return Content(found, Frame((frame[0], frame[1]), frame[2]) if frame else None)
+
+
+def _read(one: Record) -> Content:
     try:
-        return digest(one.load().data)
+        data = one.load().data
     except OSError:
-        return ""
+        return _UNREAD
+    try:
+        return Content(digest(data), read_frame(io.BytesIO(data)))
+    except errors.DataError:
+        return Content(digest(data))

@@ -19,6 +19,7 @@ import numpy as np
 from partdisc import errors
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.files import find_files, inner
 
 
 def read(root: pathlib.Path, species: str = "") -> record.Listing:
@@ -32,13 +33,14 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
         errors.ConfigError: there is no such species.
         errors.DataError: a list or the folder of images is absent or malformed.
     """
+    root = inner(root, "images.txt")
     names_path = root / "images.txt"
     split_path = root / "train_test_split.txt"
     boxes_path = root / "bounding_boxes.txt"
     parts_path = root / "parts" / "parts.txt"
     points_path = root / "parts" / "part_locs.txt"
     folder = root / "images"
-    files = record.find_files(folder)
+    files = find_files(folder)
     names = [row.words for row in record.read_rows(names_path, 2)]
     split_rows = record.read_rows(split_path, 2)
     record.check_words(split_path, split_rows, 1, ("0", "1"))
@@ -50,20 +52,22 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
     known = {split_path.name: split, boxes_path.name: boxes, points_path.name: points}
 
     records, problems = [], []
-    for one, key in names:
+    listed = set()
+    for one, name in names:
+        key = files.find(name)
+        listed.add(key)
         if wanted is not None and one not in wanted:
             continue
-        absent = [name for name, table in known.items() if one not in table]
-        if key not in files:
-            problems.append(BadImage(key, "no such file"))
-        elif absent:
-            problems.append(BadImage(key, f"its id {one} is not in {absent[0]}"))
+        lacking = [name for name, table in known.items() if one not in table]
+        if not key:
+            problems.append(BadImage(name, files.missing(name)))
+        elif lacking:
+            problems.append(BadImage(key, f"its id {one} is not in {lacking[0]}"))
         else:
             splits = ("train", "fit") if split[one] == "1" else ("test",)
             records.append(
                 record.file_record(folder, key, files[key], splits, points[one], boxes[one])
             )
-    listed = {key for _, key in names}
     problems += [
         BadImage(key, f"{record.UNLISTED}{names_path.name}") for key in files if key not in listed
     ]

@@ -33,6 +33,7 @@ class Dataset:
         splits: indices of the images in "train", "fit" and "test", maybe empty.
         eyes: the two landmarks whose distance normalises errors, or None.
         problems: the images that could not be used, and why.
+        odd: the annotations that could not be used, and why.
         fingerprint: changes when images or annotation do.
         notes: lines on what was left out on purpose.
         sources: the list files that were read.
@@ -50,6 +51,7 @@ class Dataset:
     splits: dict[str, np.ndarray]
     eyes: tuple[int, int] | None
     problems: list[BadImage]
+    odd: list[BadImage]
     fingerprint: str
     notes: tuple[str, ...]
     sources: tuple[pathlib.Path, ...]

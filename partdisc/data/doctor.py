@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import images, readers, record
+from partdisc.data import Listed, images, record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.coordinates import what_is_wrong
 from partdisc.data.preparation import Table, check_usable, make_table
 from partdisc.data.settings import DataSettings
 
@@ -71,23 +72,18 @@ class Examined(NamedTuple):
     table: Table
 
 
-def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None) -> Examined:
+def examine(listed: Listed, progress: Progress | None = None) -> Examined:
     """Examine every image and annotation of a data set.
 
     Args:
-        wanted: which data set, and what of it.
-        seed: of the drawn shapes.
+        listed: the data set, all of its images.
         progress: wraps the records, given their number and a label.
 
     Returns:
         The findings, and what was seen of the sound images.
 
-    Raises:
-        errors.ConfigError: a value is none of those that the set knows.
-        errors.DataError: the lists are absent or malformed.
     """
-    listing = readers.read(wanted, seed)
-    records = listing.records
+    wanted, listing, records = listed.wanted, listed.listing, listed.records
     shown = progress(records, len(records), "examining") if progress else records
     seen, broken = [], []
     for one in shown:
@@ -95,15 +91,16 @@ def examine(wanted: DataSettings, *, seed: int, progress: Progress | None = None
             seen.append(_look(one, listing.instances))
         except (OSError, errors.DataError) as error:
             broken.append(BadImage(one.key, getattr(error, "strerror", None) or str(error)))
-    listed, extra = [], []
+    named, extra = [], []
     for one in listing.problems:
-        (extra if one.reason.startswith(record.UNLISTED) else listed).append(one)
+        (extra if one.reason.startswith(record.UNLISTED) else named).append(one)
     findings = [
         *_counts(wanted, listing),
         *(Finding("note", "left out", note) for note in listing.notes),
-        _bad("listed, but unusable or absent", listed, len(records), wanted),
+        _bad("listed, but unusable or absent", named, len(records), wanted),
         _bad("there, but not listed", extra, len(records), wanted),
         _bad("unreadable images", broken, len(records), wanted),
+        *_odd(listing, wanted),
         _sizes(seen),
         *_duplicates(seen),
         *_annotation(listing, seen),
@@ -163,6 +160,13 @@ def _bad(what: str, problems: list[BadImage], sound: int, wanted: DataSettings) 
     )
 
 
+def _odd(listing: record.Listing, wanted: DataSettings) -> list[Finding]:
+    if not listing.annotations:
+        return []
+    sound = listing.annotations - len(listing.odd)
+    return [_bad("annotations that say nothing", list(listing.odd), sound, wanted)]
+
+
 def _sizes(seen: list[_Seen]) -> Finding:
     if not seen:
         return Finding("error", "sizes", "no image could be read")
@@ -219,6 +223,7 @@ def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
         name for name, count in zip(listing.landmark_names, annotated, strict=True) if not count
     ]
     findings = [
+        _coordinates(seen),
         _named("warning", "images with landmarks outside", points_out),
         _named(
             "error" if _covers_a_split(empty, seen) else "warning",
@@ -231,6 +236,15 @@ def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
         findings.append(_named("note", "images with boxes that reach outside", boxes_out))
         findings.append(_named("warning", "images without a box", boxless))
     return findings
+
+
+def _coordinates(seen: list[_Seen]) -> Finding:
+    known = [one.points[np.isfinite(one.points).all(-1)] for one in seen]
+    sizes = [np.full((len(points), 2), one.size) for points, one in zip(known, seen, strict=True)]
+    wrong = what_is_wrong(np.concatenate(known), np.concatenate(sizes)) if seen else None
+    if not wrong:
+        return Finding("ok", "coordinates", "make sense as pixels")
+    return Finding("error" if wrong.sure else "warning", "coordinates", wrong.text)
 
 
 def _covers_a_split(keys: list[str], seen: list[_Seen]) -> bool:

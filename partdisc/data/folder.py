@@ -6,6 +6,7 @@ import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
+from partdisc.data.files import find_files
 
 
 def read(root: pathlib.Path) -> record.Listing:
@@ -16,7 +17,7 @@ def read(root: pathlib.Path) -> record.Listing:
     Raises:
         errors.DataError: there is no such folder, or no image in it.
     """
-    files = record.find_files(root)
+    files = find_files(root)
     nothing = np.zeros((0, 2))
     records = [
         record.file_record(root, key, stat, ("train",), nothing)

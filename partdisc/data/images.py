@@ -6,7 +6,7 @@ before any array reaches the device.
 
 import io
 import os
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -34,6 +34,23 @@ _UPRIGHT = {
 
 # Orientations that swap height and width.
 _TURNED = (5, 6, 7, 8)
+
+
+class Frame(NamedTuple):
+    """The size of an image file, and how it is turned.
+
+    Attributes:
+        stored: height and width as they are stored, pixels.
+        orientation: of EXIF, 1 (upright) to 8.
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Height and width of the upright image."""
+        return self.stored[::-1] if self.orientation in _TURNED else self.stored
 
 
 class Framing(NamedTuple):
@@ -108,19 +125,17 @@ def decode(data: bytes) -> np.ndarray:
     raise errors.DataError(f"{height} x {width}: more than {MAX_PIXELS:,} pixels")
 
 
-def read_size(path: os.PathLike) -> tuple[int, int]:
-    """Read the height and width of an upright image from its file's header, pixels.
+def read_frame(file: os.PathLike | BinaryIO) -> Frame:
+    """Read the size of an image, and how it is turned, from the header of its file.
 
     Raises:
         errors.DataError: the file is absent or no image.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            width, height = image.size
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _TURNED
+        with Image.open(file, formats=_FORMATS) as image:
+            return Frame(image.size[::-1], _orientation(image))
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
-        raise errors.DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    return (width, height) if turned else (height, width)
+        raise errors.DataError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def upright_rgb(image: Image.Image) -> np.ndarray:
@@ -130,11 +145,16 @@ def upright_rgb(image: Image.Image) -> np.ndarray:
 
 def _upright(image: Image.Image) -> Image.Image:
     image.load()
-    try:
-        turn = _UPRIGHT.get(image.getexif().get(_EXIF_ORIENTATION))
-    except Exception:  # Damaged EXIF spoils no pixel.
-        turn = None
+    turn = _UPRIGHT.get(_orientation(image))
     return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # Damaged EXIF spoils no pixel.
+        found = 1
+    return found if found in _UPRIGHT else 1
 
 
 def _rgb(image: Image.Image) -> Image.Image:

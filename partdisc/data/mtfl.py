@@ -15,6 +15,7 @@ import numpy as np
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.celeba import EYES, NAMES
+from partdisc.data.files import find_files, inner
 
 _COLUMNS = 1 + 2 * len(NAMES) + 4
 
@@ -31,7 +32,8 @@ def read(root: pathlib.Path) -> record.Listing:
     Raises:
         errors.DataError: a list or the folder is absent or malformed.
     """
-    files = record.find_files(root)
+    root = inner(root, "training.txt")
+    files = find_files(root)
     records, problems = [], []
     sources = (root / "training.txt", root / "testing.txt")
     for path, splits in zip(sources, (("train", "fit"), ("test",)), strict=True):
@@ -40,13 +42,13 @@ def read(root: pathlib.Path) -> record.Listing:
         # x1 ... x5, y1 ... y5, from 1, to (y, x) from 0.
         points = values.reshape(-1, 2, len(NAMES)).swapaxes(1, 2)[:, :, ::-1] - 1
         for row, marks in zip(rows, points, strict=True):
-            key = row.words[0].replace("\\", "/")
-            if key in files:
+            name = row.words[0].replace("\\", "/")
+            if key := files.find(name):
                 records.append(
                     record.file_record(root, key, files[key], splits, marks, face_box(marks))
                 )
             else:
-                problems.append(BadImage(key, f"in {path.name}, but no such file"))
+                problems.append(BadImage(name, f"in {path.name}, but {files.missing(name)}"))
     notes = ["boxes of faces are made of their five points, to score detections by"]
     others = sum(key.lower().endswith(record.ENDINGS) for key in files) - len(records)
     notes += [f"{others} images are in neither list"] * bool(others)

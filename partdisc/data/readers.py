@@ -66,16 +66,7 @@ SOURCES = {
         "Images/ and Annotations/ of PASCAL3D+",
         place="ccvl.jhu.edu and cvgl.stanford.edu/projects/pascal3d.html",
     ),
-    "coco": Source(
-        lambda root, wanted: coco.read(
-            root,
-            wanted.coco_train,
-            wanted.coco_test,
-            category=wanted.category,
-            split_polygons=wanted.split_polygons,
-            cropped=wanted.crop_margin >= 0,
-        )
-    ),
+    "coco": Source(coco.read),
     "folder": Source(lambda root, wanted: folder.read(root)),
 }
 DRAWN = "shapes"  # Drawn here, of no files.

@@ -13,6 +13,7 @@ from PIL import Image
 from partdisc import errors
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
+from partdisc.data.files import absent
 
 SPLITS = ("train", "fit", "test")
 
@@ -51,6 +52,7 @@ class Record(NamedTuple):
         content: names the bytes of the image, where they are known without reading them.
         points: as of the sample; None where only drawing it tells.
         box: likewise.
+        declared: height and width that the annotation was made for, where it says.
     """
 
     key: str
@@ -60,6 +62,7 @@ class Record(NamedTuple):
     content: str = ""
     points: np.ndarray | None = None
     box: np.ndarray | None = None
+    declared: tuple[int, int] | None = None
 
 
 class Listing(NamedTuple):
@@ -73,6 +76,8 @@ class Listing(NamedTuple):
         sources: the list files that were read.
         instances: M, how often a part occurs in an image at most.
         notes: lines on what was left out on purpose.
+        odd: annotations that say nothing, each by its name.
+        annotations: how many there are in all, where they can be odd.
     """
 
     records: Sequence[Record]
@@ -82,6 +87,8 @@ class Listing(NamedTuple):
     sources: tuple[pathlib.Path, ...] = ()
     instances: int = 1
     notes: tuple[str, ...] = ()
+    odd: Sequence[BadImage] = ()
+    annotations: int = 0
 
 
 def file_record(
@@ -128,28 +135,6 @@ def mirrored(one: Record) -> Record:
     return one._replace(key=f"{one.key} mirrored", splits=("train",), load=load, points=None)
 
 
-def find_files(folder: pathlib.Path) -> dict[str, os.stat_result]:
-    """Find all files below a folder, hidden ones left out, in the order of their names.
-
-    Returns:
-        From the path below the folder, with "/", to the file's stat.
-
-    Raises:
-        errors.DataError: there is no such folder.
-    """
-    if not folder.is_dir():
-        raise errors.DataError(f"{folder}: no such folder")
-    found = {}
-    for at, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = pathlib.Path(at).relative_to(folder)
-        for name in names:
-            path = os.path.join(at, name)
-            if not name.startswith(".") and os.path.isfile(path):
-                found[(below / name).as_posix()] = os.stat(path)
-    return dict(sorted(found.items()))
-
-
 class Row(NamedTuple):
     """One row of a list file: where it stands, from 1, and its words."""
 
@@ -158,7 +143,9 @@ class Row(NamedTuple):
 
 
 def read_rows(path: pathlib.Path, columns: int, *, skip: int = 0, unique: int = 1) -> list[Row]:
-    """Read the rows of a list file: words separated by blanks, empty lines left out.
+    """Read the rows of a list file: words separated by blanks, or by commas in a .csv.
+
+    Empty lines are left out.
 
     Args:
         path: of the file.
@@ -171,8 +158,9 @@ def read_rows(path: pathlib.Path, columns: int, *, skip: int = 0, unique: int = 
             two rows have the same name; says which line.
     """
     rows, seen = [], {}
+    comma = "," if path.suffix.lower() == ".csv" else None
     for number, line in enumerate(read_lines(path)[skip:], skip + 1):
-        words = line.split()
+        words = [word.strip() for word in line.split(comma)] if line.strip() else []
         if len(words) not in (0, columns):
             raise errors.DataError(
                 f"{path}, line {number}: {len(words)} columns instead of {columns}"
@@ -200,6 +188,8 @@ def read_lines(path: pathlib.Path) -> list[str]:
     """
     try:
         return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise errors.DataError(absent(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise errors.DataError(f"{path}: {reason}") from None

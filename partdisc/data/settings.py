@@ -13,6 +13,7 @@ class DataSettings(NamedTuple):
     coco_train: str
     coco_test: str
     split_polygons: str
+    visibility: str
     flip: bool
     crop_margin: float
     short_side: int

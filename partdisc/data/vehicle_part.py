@@ -19,6 +19,7 @@ import numpy as np
 from partdisc import errors
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.files import find_files
 
 CATEGORIES = ("aeroplane", "bicycle", "bus", "car", "motorbike", "train")
 _ROW = 9
@@ -46,7 +47,7 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
     folder = _find(root, f"Images/{category}_imagenet")
     boxes = _find(root, f"Annotations/{category}_imagenet")
     parts = _find(root, f"{category}_imagenet/transfered")
-    files = record.find_files(folder)
+    files = find_files(folder)
     found: list[tuple] = []
     problems: list[BadImage] = []
     sources = tuple(lists / f"{one}_list" / f"{category}_{one}.txt" for one in ("train", "test"))
@@ -55,9 +56,13 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
         for row in record.read_rows(path, 2, unique=2):
             name, number = row.words
             key = f"{name}#{number}"
-            file = f"{name}.JPEG"
-            if file not in files:
-                problems.append(BadImage(key, f"in {path.name}, but {file} is absent"))
+            file = files.find(f"{name}.JPEG")
+            if not file:
+                problems.append(
+                    BadImage(
+                        key, f"in {path.name}, but {name}.JPEG: {files.missing(f'{name}.JPEG')}"
+                    )
+                )
                 continue
             try:
                 if not number.isdecimal() or int(number) < 1:

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image
 
 from partdisc.data import images
+from partdisc.data.files import find_files
 from partdisc.data.preparation import check_usable
-from partdisc.data.record import ENDINGS, find_files, read_lines
+from partdisc.data.record import ENDINGS, read_lines
 from partdisc.errors import DataError
 from partdisc.paths import user_path
 

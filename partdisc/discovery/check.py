@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from partdisc.data import DataSettings, doctor, examined_dataset
+from partdisc.data import doctor, examined_dataset
 from partdisc.discovery.inputs import describe_data, list_data, open_weights, with_weights
 from partdisc.progress import say, table, track
 from partdisc.workdir import Workdir, write_json
@@ -30,8 +30,7 @@ def check(config: Any, workdir: Workdir) -> int:
         images.
     """
     findings, seen = doctor.examine(
-        DataSettings(**config.data),
-        seed=config.seed,
+        list_data(config, workdir, whole=True),
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
     )
     worst = doctor.worst(findings)

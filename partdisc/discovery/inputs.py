@@ -48,15 +48,21 @@ class Inputs(NamedTuple):
         return [digest(self.dataset.contents[i], crops[i], working[i]) for i in index]
 
 
-def list_data(config: Any, workdir: Workdir) -> Listed:
+def list_data(config: Any, workdir: Workdir, *, whole: bool = False) -> Listed:
     """List the images of the data set and name what they hold; nothing is written.
+
+    Args:
+      config: the whole config.
+      workdir: of the run.
+      whole: whether to list all images, not only those that the config wants.
 
     Raises:
       errors.PartdiscError: a file is absent or unusable.
     """
-    return list_dataset(
-        DataSettings(**config.data), workdir.path / "data", seed=config.seed, progress=_shown
-    )
+    wanted = DataSettings(**config.data)
+    if whole:
+        wanted = wanted._replace(train_subset=0, flip=False)
+    return list_dataset(wanted, workdir.path / "data", seed=config.seed, progress=_shown)
 
 
 def open_data(config: Any, workdir: Workdir, listed: Listed) -> Inputs:
@@ -127,6 +133,7 @@ def write_about(workdir: Workdir, inputs: Inputs) -> None:
             "splits": {name: len(index) for name, index in dataset.splits.items()},
             "landmarks": dataset.landmark_names,
             "skipped": [problem._asdict() for problem in dataset.problems],
+            "skipped_annotations": [one._asdict() for one in dataset.odd],
             "weights": inputs.weights.origin,
         },
     )
@@ -157,7 +164,8 @@ def _check_protocols(config: Any, dataset: Dataset) -> None:
 def _describe(dataset: Dataset) -> None:
     counts = ", ".join(f"{len(index)} {name}" for name, index in dataset.splits.items())
     say(f"data: {dataset.name}, {len(dataset)} images ({counts})")
-    for note in (*dataset.notes, *bad_images.report(dataset.problems)):
+    odd = bad_images.report(dataset.odd, what="annotation")
+    for note in (*dataset.notes, *bad_images.report(dataset.problems), *odd):
         say(f"  {note}")
 
 

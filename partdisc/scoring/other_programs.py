@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from partdisc.data import Dataset
+from partdisc.data.coordinates import what_is_wrong
 from partdisc.detector import Predictions
 from partdisc.discovery.inputs import list_data, open_data
 from partdisc.errors import ConfigError, DataError
@@ -11,7 +13,7 @@ from partdisc.paths import user_path
 from partdisc.progress import say
 from partdisc.scoring import parts
 from partdisc.scoring.landmarks import baselines
-from partdisc.scoring.prediction_files import read_points
+from partdisc.scoring.prediction_files import Points, read_points
 from partdisc.scoring.results_table import print_results
 from partdisc.scoring.settings import scoring_settings
 from partdisc.workdir import Workdir, write_json
@@ -47,6 +49,7 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
             f"  {found.others} more are of images that the data set does not use; the first, "
             f"{found.first_other}"
         )
+    _check_coordinates(path, found, dataset)
     split = {}
     for name in ("fit", "test"):
         index = dataset.splits[name]
@@ -84,6 +87,17 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
     print_results(results, ("predictions",))
     say("")
     say(f"figures     {workdir.path / 'scores.json'}")
+
+
+def _check_coordinates(path: str, found: Points, dataset: Dataset) -> None:
+    """Refuse predictions that are no pixels of their images."""
+    used = np.isfinite(found.scores)
+    sizes = np.broadcast_to(dataset.sizes[:, None, None], found.points.shape)
+    wrong = what_is_wrong(found.points[used], sizes[used])
+    if wrong and wrong.sure:
+        raise DataError(f"{path}: {wrong.text}")
+    if wrong:
+        say(f"  warning: {wrong.text}")
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:

@@ -41,5 +41,5 @@ def test_too_many_are_an_error_that_names_three(count, total, fraction, allowed)
 
 
 def test_no_image_at_all_is_an_error():
-    with pytest.raises(DataError, match="no image to use"):
+    with pytest.raises(DataError, match="no images to use"):
         check_few([], 0, 1.0)

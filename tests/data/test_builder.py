@@ -122,7 +122,7 @@ def test_training_images_can_be_mirrored(cache):
 def test_points_are_of_parts_that_occur_once():
     nan = (np.nan, np.nan)
     instances = np.array([[[(1, 2), nan], [nan, (3, 4)], [(5, 6), (7, 8)], [nan, nan]]])
-    opened = dataset.Dataset(*[None] * 4, instances, *[None] * 10)
+    opened = dataset.Dataset(*[None] * 4, instances, *[None] * 11)
     np.testing.assert_array_equal(opened.points, [[(1, 2), (3, 4), nan, nan]])
 
 
@@ -231,7 +231,10 @@ def test_training_is_of_the_training_images_and_their_crops(tmp_path):
         for box in (1.0, 2.0)
     ]
     same = [
-        [listed[margin]._replace(records=[one], contents={"a": "x"}).training for one in made]
+        [
+            listed[margin]._replace(records=[one], contents={"a": contents.Content("x")}).training
+            for one in made
+        ]
         for margin in (-1.0, 0.1)
     ]
     assert same[0][0] == same[0][1] and same[1][0] != same[1][1]

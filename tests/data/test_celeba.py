@@ -179,3 +179,41 @@ def test_real_celeba_has_no_image_in_train_and_test(real_data):
         fit = next(one for one in listing.records if "fit" in one.splits)
         eyes = fit.load().points[list(listing.eyes)]
         assert np.abs(eyes[:, 0] - 111).max() < 12 and eyes[1, 1] - eyes[0, 1] > 20
+
+
+def as_table(path, header):
+    """Write a list as mirrors have it: commas, a header, no count."""
+    lines = [line.split() for line in path.read_text().splitlines() if "jpg" in line]
+    rows = [header, *(",".join(words) for words in lines)]
+    path.with_suffix(".csv").write_text("\n".join(rows) + "\n")
+    path.unlink()
+
+
+def test_mirrors_with_tables_nested_folders_and_pngs_are_the_same(root):
+    add_mafl(root / "MAFL")
+    expected = {
+        splits: [(one.key, one.splits, one.points) for one in celeba.read(root, splits).records]
+        for splits in ("official", "subset")
+    }
+    as_table(root / "list_eval_partition.txt", "image_id,partition")
+    as_table(root / "list_landmarks_align_celeba.txt", "image_id,lefteye_x,lefteye_y")
+    images = root / "img_align_celeba"
+    images.rename(root / "inner")
+    images.mkdir()
+    (root / "inner").rename(images / "img_align_celeba")
+    for ending in (".jpg", ".png"):
+        for splits, rows in expected.items():
+            listing = celeba.read(root, splits)
+            found = [(one.key, one.splits, one.points) for one in listing.records]
+            assert len(found) == len(rows)
+            for (key, members, points), (old, before, same) in zip(found, rows, strict=True):
+                assert (key, members) == (old.replace(".jpg", ending), before)
+                np.testing.assert_array_equal(points, same)
+            assert [one.name for one in listing.problems] == [name(9), name(8)[:-4] + ending]
+        if ending == ".jpg":
+            for path in (images / "img_align_celeba").iterdir():
+                path.rename(path.with_suffix(".png"))
+            (root / "img_align_celeba").rename(root / "img_align_celeba_png")
+            (root / "img_align_celeba_png" / "img_align_celeba").rename(
+                root / "img_align_celeba_png" / "img_align_celeba_png"
+            )

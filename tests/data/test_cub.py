@@ -131,3 +131,29 @@ def test_real_cub(real_data):
     ]
     visible = [np.isfinite(sample.points).all(axis=1) for sample in samples]
     assert sum(map(np.sum, inside)) > 0.97 * sum(map(np.sum, visible)) > 300
+
+
+def test_the_outer_folder_of_the_archive_may_be_named(root, tmp_path):
+    expected = [one.key for one in cub.read(root).records]
+    outer = tmp_path / "downloads"
+    outer.mkdir()
+    for path in list(root.iterdir()):
+        if path != outer:
+            (outer / "CUB_200_2011").mkdir(exist_ok=True)
+            path.rename(outer / "CUB_200_2011" / path.name)
+    (outer / "attributes.txt").write_text("")
+    assert [one.key for one in cub.read(outer).records] == expected
+    # In two folders it is not told which one is meant.
+    (outer / "copy").mkdir()
+    (outer / "copy" / "images.txt").write_text("")
+    with pytest.raises(errors.DataError, match="images: no such folder"):
+        cub.read(outer)
+
+
+def test_a_list_by_another_name_is_said(root):
+    (root / "images.txt").rename(root / "Images.TXT")
+    with pytest.raises(errors.DataError, match="images.txt: no such file; there is .*Images.TXT"):
+        cub.read(root)
+    with pytest.raises(errors.DataError, match=r"images: no such folder; there is .*images_v2"):
+        (root / "images").rename(root / "images_v2")
+        cub.read(root)

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from data_files import options, save
 
+from partdisc import data
 from partdisc.data import doctor, readers, record
 from partdisc.data.bad_images import BadImage
 
 NAN = np.nan
+
+
+def examined(wanted):
+    return doctor.examine(data.list_dataset(wanted, "none", seed=0)).findings
 
 
 @pytest.fixture
@@ -30,7 +35,7 @@ def findings(tmp_path, monkeypatch, rng):
             )
         listing = record.Listing(records, list(problems), names, notes=("a note",))
         monkeypatch.setattr(readers, "read", lambda config, seed: listing)
-        found = doctor.examine(options("", name=name, **changes), seed=0).findings
+        found = examined(options("", name=name, **changes))
         return {one.what: one for one in found}, doctor.worst(found)
 
     examine.folder = tmp_path
@@ -120,7 +125,7 @@ def test_objects_of_one_image_are_no_duplicates(findings, tmp_path, monkeypatch)
     )
     listing = record.Listing([one._replace(key="0.png#0"), one._replace(key="0.png#1")], [])
     monkeypatch.setattr(readers, "read", lambda config, seed: listing)
-    found = doctor.examine(options("", name="coco"), seed=0).findings
+    found = examined(options("", name="coco"))
     assert doctor.worst(found) == "ok"
 
 
@@ -158,7 +163,8 @@ def test_progress_wraps_the_records(tmp_path, monkeypatch):
 
     listing = record.Listing([], [])
     monkeypatch.setattr(readers, "read", lambda config, seed: listing)
-    doctor.examine(options("", name="folder"), seed=0, progress=progress)
+    listed = data.list_dataset(options("", name="folder"), "none", seed=0)
+    doctor.examine(listed, progress=progress)
     assert calls == [(0, "examining")]
 
 
@@ -172,6 +178,6 @@ def test_the_real_sets_have_no_errors(real_data, name):
         "celeba": {"splits": "subset"},
         "coco": {"coco_train": "train/annotations.json", "coco_test": "test/annotations.json"},
     }.get(name, {})
-    found = doctor.examine(options(root, name=name, **changes), seed=0).findings
+    found = examined(options(root, name=name, **changes))
     bad = {one.what: one.found for one in found if one.severity == "error"}
     assert not bad

@@ -268,12 +268,13 @@ def test_the_size_in_the_header_is_that_of_the_decoded_image(tmp_path, orientati
     exif[0x0112] = orientation
     path = tmp_path / "photo.jpg"
     Image.new("RGB", (30, 20)).save(path, exif=exif)
-    assert images.read_size(path) == images.decode(path.read_bytes()).shape[:2]
+    assert images.read_frame(path).upright == images.decode(path.read_bytes()).shape[:2]
+    assert images.read_frame(path) == images.Frame((20, 30), orientation)
 
 
 def test_the_size_of_what_is_no_image(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(errors.DataError, match="photo.jpg"):
-        images.read_size(tmp_path / "photo.jpg")
+        images.read_frame(tmp_path / "photo.jpg")
     with pytest.raises(errors.DataError, match="gone.jpg: No such file"):
-        images.read_size(tmp_path / "gone.jpg")
+        images.read_frame(tmp_path / "gone.jpg")

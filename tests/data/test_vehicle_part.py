@@ -69,7 +69,7 @@ def test_objects_boxes_and_instances(root):
     # Columns 1 to 10 and rows 1 to 20 with their edges.
     np.testing.assert_array_equal(first.box, [-0.5, -0.5, 19.5, 9.5])
     np.testing.assert_array_equal(second.box, [4.5, 3.5, 7.5, 6.5])
-    assert dict(listing.problems) == {"gone#1": "in car_test.txt, but gone.JPEG is absent"}
+    assert dict(listing.problems) == {"gone#1": "in car_test.txt, but gone.JPEG: no such file"}
 
 
 @pytest.mark.parametrize(
