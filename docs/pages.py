@@ -5,7 +5,6 @@ Run it when these have changed; a test fails as long as a page is not theirs.
 """
 
 import inspect
-import math
 import pathlib
 import re
 import textwrap
@@ -56,6 +55,10 @@ def _value(value: object) -> str:
     return "empty" if value == "" else f"`{value}`"
 
 
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def _allowed(key: Key) -> str:
     if isinstance(key.default, bool):
         return "`True`, `False`"
@@ -65,7 +68,7 @@ def _allowed(key: Key) -> str:
     if key.text:
         return key.text
     kind = "whole number" if isinstance(key.default, int) else "number"
-    bounds = f"{key.low} to {key.high}" if math.isfinite(key.high) else f"{key.low} or more"
+    bounds = f"{_number(key.low)} to {_number(key.high)}"
     return f"{kind}, {bounds}"
 
 

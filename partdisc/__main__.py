@@ -13,7 +13,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from partdisc.errors import ConfigError, PartdiscError, Stopped
+from partdisc.errors import ConfigError, PartdiscError, Stopped, shortened
 from partdisc.presets import config_file
 from partdisc.validation import check_key, validate
 
@@ -101,7 +101,7 @@ def _name() -> str:
 def main(argv: list[str], command: str) -> int:
     """Run what the flags ask for; return the exit status."""
     if len(argv) > 1:
-        raise ConfigError(f"'{argv[1]}' is not a flag; options begin with --")
+        raise ConfigError(f"{shortened(argv[1])} is not a flag; options begin with --")
     logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
     if _MODE.value == "predict":
         from partdisc.export.command import Asked, predict

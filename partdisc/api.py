@@ -14,7 +14,7 @@ from partdisc import experiment
 from partdisc.config import KEYS
 from partdisc.detector import Detector, load
 from partdisc.detector.sources import Picture, pixels_of
-from partdisc.errors import ConfigError, DataError
+from partdisc.errors import ConfigError, DataError, shortened
 from partdisc.presets.folder import get_config
 from partdisc.validation import check_key, check_value
 from partdisc.workdir import Workdir
@@ -45,7 +45,9 @@ def discover(
       errors.PartdiscError: what the caller has to mend.
     """
     if where_trained not in WORDS:
-        raise ConfigError(f"where_trained is {where_trained!r}; allowed: {', '.join(WORDS)}")
+        raise ConfigError(
+            f"where_trained is {shortened(where_trained)}; allowed: {', '.join(WORDS)}"
+        )
     there = isinstance(images, str | os.PathLike)
     config = get_config(os.fspath(images if there else _kept(images, workdir)))
     for name, value in overrides.items():

@@ -5,7 +5,6 @@ A file in `configs/` changes what its experiment needs, and the command line any
 says where a default is not the paper's, and why.
 """
 
-import math
 from typing import NamedTuple
 
 import ml_collections
@@ -18,7 +17,7 @@ class Key(NamedTuple):
       default: its type is that of every value.
       meaning: one line.
       low: the smallest value of a number.
-      high: the largest one.
+      high: the largest one; every number has both.
       choices: what a text may be.
       names: what a text may list, by commas; it may be empty where the default is.
       text: what any other text says, in words; who reads it checks it.
@@ -28,7 +27,7 @@ class Key(NamedTuple):
     default: bool | int | float | str
     meaning: str
     low: float | None = None
-    high: float = math.inf
+    high: float | None = None
     choices: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     text: str = ""
@@ -78,12 +77,17 @@ SECTIONS = {
             "Longer images are squeezed to this shape. Results are mapped back exactly.",
             low=1, high=20, unit="long side / short side"),
         "train_subset": Key(2000, "Learn from so many random training images. 0: from all.",
-            low=0, unit="images"),
+            low=0, high=100_000_000, unit="images"),
         "max_bad_fraction": Key(0.05, "Stop if more of the images than this cannot be used.",
             low=0, high=1, unit="share of the images"),
-        "shapes_train": Key(400, "Of `shapes`: images drawn to train on.", low=1, unit="images"),
-        "shapes_fit": Key(150, "Of `shapes`: images drawn to fit on.", low=1, unit="images"),
-        "shapes_test": Key(150, "Of `shapes`: images drawn to test on.", low=1, unit="images"),
+        "max_pixels": Key(80_000_000, "Larger images are not read, for the sake of the memory.",
+            low=1024, high=170_000_000, unit="pixels"),
+        "shapes_train": Key(400, "Of `shapes`: images drawn to train on.",
+            low=1, high=1_000_000, unit="images"),
+        "shapes_fit": Key(150, "Of `shapes`: images drawn to fit on.",
+            low=1, high=1_000_000, unit="images"),
+        "shapes_test": Key(150, "Of `shapes`: images drawn to test on.",
+            low=1, high=1_000_000, unit="images"),
         "shapes_size": Key(224, "Of `shapes`: side of an image.", low=32, high=2048, unit="pixels"),
     }),
     "backbone": Section("The network that gives the features; it is not trained (section 3.1).", {
@@ -121,28 +125,28 @@ SECTIONS = {
             "`vmf`: von Mises-Fisher mixture, the paper's; `nmf`: factors, which are not trained.",
             choices=("vmf", "kmeans", "nmf")),
         "cells_per_image": Key(20, "Cluster so many random cells of each image.",
-            low=1, unit="cells"),
+            low=1, high=65_536, unit="cells"),
         "border": Key(3, "Leave out cells this close to the border, if enough others remain.",
-            low=0, unit="cells"),
-        "iterations": Key(150, "Stop after so many rounds.", low=1, unit="rounds"),
+            low=0, high=1000, unit="cells"),
+        "iterations": Key(150, "Stop after so many rounds.", low=1, high=100_000, unit="rounds"),
         "tolerance": Key(5e-5,
             "Stop when a round changes the likelihood (`vmf`) or the mean squared distance less.",
-            low=0, unit="nats (`vmf`)"),
+            low=0, high=1e3, unit="nats (`vmf`)"),
         "seeding_vectors": Key(50_000, "Choose the first clusters among so many random features.",
-            low=1, unit="features"),
+            low=1, high=10_000_000, unit="features"),
     }),
     "pools": Section("The similar images that go with each training image (section 3.2.1).", {
         "similarity": Key("position_free",
             "`spatial_js`: compare images cell by cell; `position_free`: wherever the parts are.",
             choices=("spatial_js", "position_free")),
-        "size": Key(15, "Similar images in a pool.", low=1, unit="images"),
+        "size": Key(15, "Similar images in a pool.", low=1, high=10_000, unit="images"),
         "candidates": Key(40,
             "Align so many similar images and keep the best aligned. 0: keep the most similar.",
-            low=0, unit="images"),
+            low=0, high=10_000, unit="images"),
         "grid": Key(7, "Of `spatial_js`: side of the map to which images are resized.",
             low=1, high=64, unit="cells"),
         "refresh_epochs": Key(0, "Find new pools each time after so many epochs. 0: never.",
-            low=0, unit="epochs"),
+            low=0, high=10_000, unit="epochs"),
     }),
     "matching": Section("Which cells of two images show the same thing (section 3.2.2).", {
         "kind": Key("mutual",
@@ -154,33 +158,37 @@ SECTIONS = {
         "saliency": Key(True,
             "Whether cells that are unlike their image's corners, so not background, count more."),
         "slots": Key(1024, "Keep at most so many matches of two images. Not of `mutual`.",
-            low=4, unit="matches"),
+            low=4, high=1_000_000, unit="matches"),
     }),
     "alignment": Section("How a similar image is laid on a training image (section 3.2.2).", {
         "transform": Key("affine", "Kind of transform that is sought.",
             choices=("none", "translation", "affine", "homography")),
-        "hypotheses": Key(256, "Random transforms to try.", low=1, unit="transforms"),
+        "hypotheses": Key(256, "Random transforms to try.",
+            low=1, high=1_000_000, unit="transforms"),
         "scoring": Key("truncated",
             "`count`: matches that fit count the same; `truncated`: the closer, the more.",
             choices=("count", "truncated")),
         "radius": Key(1.5, "A match fits if the transform leaves it at most this far apart.",
-            low=1e-3, unit="cells"),
-        "max_area_change": Key(3.0, "An area may grow or shrink at most by this factor.", low=1),
+            low=1e-3, high=1e3, unit="cells"),
+        "max_area_change": Key(3.0, "An area may grow or shrink at most by this factor.",
+            low=1, high=1e9),
         "max_stretch": Key(2.5,
-            "One direction may be stretched against the other at most by this factor.", low=1),
+            "One direction may be stretched against the other at most by this factor.",
+            low=1, high=1e6),
         "max_rotation": Key(90.0, "An image may be turned at most by this.",
             low=0, high=180, unit="degrees"),
         "polish": Key(2, "Rounds of least squares that refine the best transform.",
             low=0, high=100, unit="rounds"),
     }),
     "pseudo_gt": Section("The labels that aligned images give, to train on (section 3.2.3).", {
-        "capacity": Key(3, "Cells that a part may take in an image.", low=1, unit="cells"),
+        "capacity": Key(3, "Cells that a part may take in an image.",
+            low=1, high=65_536, unit="cells"),
         "background": Key("salient",
             "What is labelled as background: `salient`, the cells that do not stand out; "
             "`printed`, all that it wins, as Algorithm 1 is printed; `excluded`, nothing.",
             choices=("salient", "printed", "excluded")),
         "suppression": Key(0, "Around a cell that a part took, it takes no other this close.",
-            low=0, unit="cells"),
+            low=0, high=1000, unit="cells"),
         "include_self": Key(False, "Whether the image's own map counts beside those of its pool."),
     }),
     "part_templates": Section("What `train.objective=part_templates` compares maps with.", {
@@ -193,22 +201,25 @@ SECTIONS = {
             "`alignment`: the paper's method; `part_templates`: its baseline MaskRegularized.",
             choices=("alignment", "part_templates")),
         "steps": Key(1000, "How long to train. 0: the clusters stay as they are.",
-            low=0, unit="steps"),
-        "batch": Key(4, "Training images of a step; each brings its pool.", low=1, unit="images"),
-        "learning_rate": Key(2e-2, "The learning rate of the first step.", low=0),
-        "decay": Key(0.1, "How much the learning rate falls, in the way of `decay_kind`.", low=0),
+            low=0, high=100_000_000, unit="steps"),
+        "batch": Key(4, "Training images of a step; each brings its pool.",
+            low=1, high=4096, unit="images"),
+        "learning_rate": Key(2e-2, "The learning rate of the first step.", low=0, high=1e3),
+        "decay": Key(0.1, "How much the learning rate falls, in the way of `decay_kind`.",
+            low=0, high=1e3),
         "decay_kind": Key("none",
             "`none`: constant; `inverse_time`: divide the rate by 1 + decay x step; "
             "`step`: multiply it by decay after every `decay_every` steps.",
             choices=("none", "inverse_time", "step")),
         "decay_every": Key(1000, "Of `decay_kind=step`: steps between two falls.",
-            low=1, unit="steps"),
-        "checkpoint_every": Key(100, "Save after every so many steps.", low=1, unit="steps"),
+            low=1, high=100_000_000, unit="steps"),
+        "checkpoint_every": Key(100, "Save after every so many steps.",
+            low=1, high=100_000_000, unit="steps"),
     }),
     "detection": Section("Where the parts are in an image (section 3.3).", {
         "half_stride": Key(True, "Whether to look between cells too. Takes 4 times the disk."),
         "box": Key(100.0, "Side of a part's box, in images resized to `data.short_side`.",
-            low=1, unit="pixels"),
+            low=1, high=1e5, unit="pixels"),
         "nms_iou": Key(0.3, "A box that overlaps a stronger one by more than this is dropped.",
             low=0, high=1, unit="IoU"),
         "per_part": Key(5, "Keep at most so many detections of a part in an image.",
@@ -216,11 +227,11 @@ SECTIONS = {
         "min_score": Key(0.2, "Weaker detections are left out of detections.jsonl.",
             low=0, high=1, unit="share of the channel's best"),
         "parts": Key(24, "Parts in detections.jsonl, where no landmarks choose them.",
-            low=1, unit="parts"),
+            low=1, high=65_536, unit="parts"),
     }),
     "evaluation": Section("How results are measured where there are landmarks (section 4.4).", {
         "threshold": Key(0.1, "By `l2`, a detection closer to its landmark than this is right.",
-            low=0, unit="share of the object's or image's size"),
+            low=0, high=10, unit="share of the object's or image's size"),
         "iou": Key(0.5, "By `iou` and `vsp`, a box that overlaps the true one by more is right.",
             low=0, high=1, unit="IoU"),
         "channel_selection": Key("fit",
@@ -236,7 +247,7 @@ SECTIONS = {
         "min_firing": Key(0.05, "Landmarks are not predicted from channels that fire less.",
             low=0, high=1, unit="share of the strongest channel's"),
         "alignment_images": Key(100, "Images on which alignment is measured. 0: it is not.",
-            low=0, unit="images"),
+            low=0, high=1_000_000, unit="images"),
         "extras": Key("", "What to measure beyond the main table.",
             names=("keypoints", "parts", "equivariance", "fit_sizes", "cumulative", "backward")),
     }),

@@ -1,6 +1,12 @@
 """Errors that are the user's to mend: one line each, printed without a traceback."""
 
 
+def shortened(value: object, most: int = 80) -> str:
+    """Return a value as messages echo it, quoted where it is text: never long."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 class PartdiscError(Exception):
     """Say in one line what was found, where, and what is allowed."""
 

@@ -130,7 +130,8 @@ def prepare(
     write_about(workdir, inputs)
     # Section 3.1: features of a frozen network, clusters of them, the untrained part layer.
     features = features_stage(config, workdir, inputs)
-    start = clusters_stage(config, workdir, inputs, features, training.clusters)
+    kept = training.clusters if training.parent else ""
+    start = clusters_stage(config, workdir, inputs, features, kept)
     # Section 3.2.1: the pool of similar images of each training image.
     settings, pooling = step_settings(config), PoolSettings(**config.pools)
     images = device_images(*features.take(inputs.dataset.splits["train"]), start.detector.offset)
@@ -188,6 +189,10 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated, command: st
     say(f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)")
     say(f"page        {page}: open it in a browser")
     say("")
+    if out := dataset.problems:
+        first = f"{out[0].name}: {out[0].reason}"
+        total = len(out) + len(dataset)
+        say(f"warning: {len(out)} of {total} images were left out, such as {first}")
     say("find the parts in other photos:")
     say(
         f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER --report"

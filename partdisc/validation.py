@@ -3,7 +3,7 @@
 import ml_collections
 
 from partdisc.config import KEYS, flatten, split_names
-from partdisc.errors import ConfigError
+from partdisc.errors import ConfigError, shortened
 
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 
@@ -55,7 +55,7 @@ def check_value(name: str, value: object) -> None:
       errors.ConfigError: names the key, its value, and what is allowed.
     """
     key = KEYS[name]
-    found, kind = f"config.{name} is {value!r}; allowed", type(key.default)
+    found, kind = f"config.{name} is {shortened(value)}; allowed", type(key.default)
     if type(value) not in ((int, float) if kind is float else (kind,)):
         raise ConfigError(f"{found}: {_KINDS[kind]}")
     # The comparison is written so that NaN fails it.
@@ -67,6 +67,9 @@ def check_value(name: str, value: object) -> None:
         listed = split_names(value)
         if not set(listed) <= set(key.names) or (key.default and not listed):
             raise ConfigError(f"{found}, by commas: {', '.join(key.names)}")
+        if len(set(listed)) < len(listed):
+            twice = next(one for one in listed if listed.count(one) > 1)
+            raise ConfigError(f"config.{name} is {shortened(value)}, which names '{twice}' twice")
 
 
 def _check_together(config: ml_collections.ConfigDict) -> None:
@@ -74,8 +77,8 @@ def _check_together(config: ml_collections.ConfigDict) -> None:
     wanted, most = config.parts.wanted, min(24, config.parts.count)
     if wanted != "auto" and not (wanted.isdecimal() and 2 <= int(wanted) <= most):
         raise ConfigError(
-            f"config.parts.wanted is {wanted!r}; allowed: auto, or a number from 2 to {most}, of "
-            f"the {config.parts.count} channels"
+            f"config.parts.wanted is {shortened(wanted)}; allowed: auto, or a number from 2 to "
+            f"{most}, of the {config.parts.count} channels"
         )
     if 0 < config.pools.candidates < config.pools.size:
         raise ConfigError(

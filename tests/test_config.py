@@ -12,7 +12,7 @@ import pytest
 from partdisc import data
 from partdisc.backbones import dinov2, googlenet, network, resnet50, vgg16
 from partdisc.config import KEYS, base_config, flatten, split_names
-from partdisc.data import celeba, vehicle_part
+from partdisc.data import celeba, coco_objects, vehicle_part
 from partdisc.discovery import pools, step
 from partdisc.errors import ConfigError
 from partdisc.evaluation import agreement, precision, protocols
@@ -27,7 +27,7 @@ from partdisc.method import (
 )
 from partdisc.scoring import extras, parts
 from partdisc.tables.paper import TABLES
-from partdisc.validation import validate
+from partdisc.validation import check_value, validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Texts that the file system, the data set, the backbone or `validation` judges.
@@ -39,6 +39,7 @@ FREE = {
 REGISTRIES = {
     "data.name": data.names(),
     "data.splits": celeba.WILD_SPLITS,
+    "data.visibility": coco_objects.VISIBILITIES,
     "backbone.name": network.ARCHITECTURES,
     "parts.background": part_layer.BACKGROUNDS,
     "clusters.kind": clusters.KINDS,
@@ -108,7 +109,8 @@ def test_every_key_is_checked_or_free_on_purpose(name):
     assert (key.low is not None) == (name in NUMBERS)
     assert bool(key.text) == (name in FREE)
     assert not key.unit or name in NUMBERS
-    assert key.low is not None or key.high == math.inf
+    assert (key.low is None) == (key.high is None)
+    assert key.low is None or math.isfinite(key.low) and math.isfinite(key.high)
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -173,10 +175,26 @@ def test_numbers_out_of_range_are_refused(key):
     validate(changed(key, kind(low)))
     below = refusal(changed(key, kind(low) - 1))
     assert below.startswith(f"config.{key} is {kind(low) - 1!r}; allowed: {low} to ")
-    if math.isfinite(high):
-        assert f"config.{key} is" in refusal(changed(key, kind(high) + 1))
+    check_value(key, kind(high))
+    for above in (kind(high) + 1, kind(10**30)):
+        assert refusal(changed(key, above)).startswith(f"config.{key} is {above!r}; allowed")
     if kind is float:
-        assert f"config.{key} is nan" in refusal(changed(key, math.nan))
+        for wrong in (math.nan, math.inf, -math.inf):
+            assert f"config.{key} is {wrong}" in refusal(changed(key, wrong))
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_names_that_are_listed_twice_are_refused(key):
+    first, *others = KEYS[key].names
+    message = refusal(changed(key, ",".join([first, *others, first])))
+    assert message.startswith(f"config.{key} is ") and message.endswith(f"names '{first}' twice")
+    check_value(key, ",".join([*others, first]))
+
+
+@pytest.mark.parametrize("key", CHOICES + LISTS)
+def test_long_values_are_echoed_in_short(key):
+    message = refusal(changed(key, "x" * 10_000))
+    assert "xxx...; allowed" in message and message.count("x") < 90
 
 
 @pytest.mark.parametrize("key", CHOICES + LISTS)

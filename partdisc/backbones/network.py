@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from partdisc.backbones import dinov2, googlenet, resnet50, vgg16
 from partdisc.backbones.layers import Layer
-from partdisc.errors import ConfigError
+from partdisc.errors import ConfigError, shortened
 
 # Of each network: from the layer that may be asked for to all layers up to it.
 ARCHITECTURES: dict[str, dict[str, tuple[Layer, ...]]] = {
@@ -175,9 +175,11 @@ def backbone(name: str, layer: str) -> Backbone:
       ConfigError: no such network or layer; says which there are.
     """
     if name not in ARCHITECTURES:
-        raise ConfigError(f"backbone.name: '{name}' is not one of {', '.join(ARCHITECTURES)}")
+        raise ConfigError(
+            f"backbone.name: {shortened(name)} is not one of {', '.join(ARCHITECTURES)}"
+        )
     outputs = ARCHITECTURES[name]
     if layer not in outputs:
         allowed = ", ".join(outputs)
-        raise ConfigError(f"backbone.layer: '{layer}' of {name} is not one of {allowed}")
+        raise ConfigError(f"backbone.layer: {shortened(layer)} of {name} is not one of {allowed}")
     return Backbone(name, layer, outputs[layer])

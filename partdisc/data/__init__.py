@@ -18,7 +18,7 @@ from partdisc import errors
 from partdisc.data import contents, frames, readers, record
 from partdisc.data.bad_images import BadImage, check_few
 from partdisc.data.dataset import Dataset, crop_boxes
-from partdisc.data.preparation import Progress, Table, load_table, prepare
+from partdisc.data.preparation import Gathered, Progress, Table, gather, load_table, prepare
 from partdisc.data.readers import names, origin, read
 from partdisc.data.record import mirrored
 from partdisc.data.settings import DataSettings
@@ -39,6 +39,8 @@ __all__ = [
 
 # Changes when what is written to the cache does.
 _FORMAT = 4
+# Images with a shorter side, pixels, are warned of.
+SMALL = 32
 
 
 class Listed(NamedTuple):
@@ -57,6 +59,11 @@ class Listed(NamedTuple):
     records: list[record.Record]
     contents: dict[str, contents.Content]
     fingerprint: str
+
+    def gather(self) -> Gathered:
+        """Begin to gather what its images are."""
+        marks = (len(self.listing.landmark_names), self.listing.instances)
+        return gather(marks, self.wanted.max_pixels)
 
     @property
     def training(self) -> dict[str, str]:
@@ -114,7 +121,7 @@ def list_dataset(
             records = [*records, mirrored(one)]
             name = contents.digest(found[one.key].hash.encode(), b"mirrored")
             found[records[-1].key] = contents.Content(name)
-    head = (wanted.name, listing.landmark_names, listing.instances)
+    head = (wanted.name, wanted.max_pixels, listing.landmark_names, listing.instances)
     return Listed(wanted, listing, records, found, _fingerprint(head, records, found))
 
 
@@ -162,7 +169,11 @@ def examined_dataset(listed: Listed, table: Table) -> Dataset:
     splits = {one.key: one.splits for one in listed.records}
     taken = [row for row, key in enumerate(table.keys.tolist()) if key in splits]
     members = [[one in splits[table.keys[row]] for one in record.SPLITS] for row in taken]
-    fields = {name: value[taken] for name, value in table._asdict().items() if name != "problems"}
+    fields = {
+        name: value[taken]
+        for name, value in table._asdict().items()
+        if name not in ("problems", "oddities")
+    }
     fields["members"] = np.array(members, bool).reshape(-1, len(record.SPLITS))
     bad = [BadImage(*problem) for problem in table.problems.tolist()]
     return _dataset(listed, table._replace(**fields), bad, pathlib.Path())
@@ -204,8 +215,9 @@ def _prepare_once(listed: Listed, where: pathlib.Path, progress: Progress | None
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        marks = (len(listed.listing.landmark_names), listed.listing.instances)
-        prepare(listed.records, marks, partial, progress, f"preparing {listed.wanted.name}")
+        records, label = listed.records, f"preparing {listed.wanted.name}"
+        shown = progress(records, len(records), label) if progress else records
+        prepare(shown, listed.gather(), partial)
         partial.rename(where)
     except OSError as error:
         if not where.exists():  # Else another process was faster, with the same result.
@@ -231,8 +243,20 @@ def _dataset(listed: Listed, table: Table, bad: list[BadImage], where: pathlib.P
         eyes=listing.eyes,
         problems=listing.problems + bad,
         odd=list(listing.odd),
-        notes=listing.notes,
+        notes=(*listing.notes, *_notes(table)),
         sources=listing.sources,
         fingerprint=listed.fingerprint,
         folder=where,
+        max_pixels=wanted.max_pixels,
     )
+
+
+def _notes(table: Table) -> list[str]:
+    """Say which images were read in a way of their own, and which are too small."""
+    by_kind: dict[str, list[str]] = {}
+    for name, kind in table.oddities.tolist():
+        by_kind.setdefault(kind, []).append(name)
+    small = table.keys[table.sizes.min(axis=1, initial=SMALL) < SMALL].tolist()
+    if small:
+        by_kind[f"warning: smaller than {SMALL} pixels on a side"] = small
+    return [f"{kind}: {len(names)}, such as {names[0]}" for kind, names in by_kind.items()]

@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import images, record
+from partdisc.data import decoding, record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.files import Files, find_files
 
@@ -173,8 +173,8 @@ def _read_boxes(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _is_large(path: pathlib.Path, box: np.ndarray) -> bool:
     """Say whether a face takes enough of its photo for SCOPS (false where it has no box)."""
     try:
-        height, width = images.read_frame(path).upright
-    except errors.DataError:
+        height, width = decoding.read_frame(path.read_bytes()).upright
+    except (OSError, errors.DataError):
         return True  # Preparing the set finds it damaged, and says so by name.
     return bool((box[2:] - box[:2]).prod() >= SCOPS_SHARE * height * width)
 

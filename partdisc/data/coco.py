@@ -106,7 +106,7 @@ def _keypoint_category(files: list[CocoFile], wanted: str) -> str:
     }
     if wanted and wanted not in known:
         raise errors.DataError(
-            f"{files[0].path}: data.category is '{wanted}'; with keypoints are: "
+            f"{files[0].path}: data.category is {errors.shortened(wanted)}; with keypoints are: "
             f"{', '.join(known) or 'none'}"
         )
     if len(known) > 1 and not wanted:
@@ -137,7 +137,7 @@ def _names_of(given: str, known: list[str]) -> set[str]:
     names = {name.strip() for name in given.split(",") if name.strip()}
     for name in sorted(names - set(known)):
         raise errors.DataError(
-            f"data.split_polygons names '{name}'; the parts are {', '.join(known)}"
+            f"data.split_polygons names {errors.shortened(name)}; the parts are {', '.join(known)}"
         )
     return names
 

@@ -66,7 +66,7 @@ class CocoFile:
         """Say why an annotation is of no known image or category, or is there twice."""
         for key, table in (("image_id", self.images), ("category_id", self.categories)):
             if not is_id(one.get(key)) or one[key] not in table:
-                return f"{key} {one.get(key)!r} is not among the ids"
+                return f"{key} {errors.shortened(one.get(key))} is not among the ids"
         if is_id(one.get("id")) and (first := seen.setdefault(one["id"], name)) is not name:
             return f"its id is that of {first} too"
         return ""

@@ -13,6 +13,7 @@ import numpy as np
 
 from partdisc.data.bad_images import BadImage
 from partdisc.data.coco_file import CocoFile
+from partdisc.errors import shortened
 
 # What the third number of a keypoint says.
 NOT_LABELLED, HIDDEN, VISIBLE = 0, 1, 2
@@ -174,7 +175,7 @@ def _keypoints(one: dict, count: int) -> np.ndarray:
 def _box(one: dict) -> np.ndarray:
     x, y, width, height = _numbers("bbox", one.get("bbox"), 4)
     if width <= 0 or height <= 0:
-        raise _Fault(f"bbox {one['bbox']} has no area")
+        raise _Fault(f"bbox {shortened(one['bbox'])} has no area")
     return np.array([y, x, y + height, x + width]) - 0.5
 
 
@@ -216,10 +217,5 @@ def _numbers(name: str, given: Any, count: int | None) -> np.ndarray:
         values = np.array([[np.nan]])
     if values.ndim != 1 or not np.isfinite(values).all() or (count and values.size != count):
         wanted = f"{count} finite numbers" if count else "a list of finite numbers"
-        raise _Fault(f"{name} must be {wanted}, not {_short(given)}")
+        raise _Fault(f"{name} must be {wanted}, not {shortened(given)}")
     return values
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

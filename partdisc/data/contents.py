@@ -6,7 +6,6 @@ that a file is read for its hash once.
 
 import concurrent.futures
 import hashlib
-import io
 import json
 import pathlib
 import time
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from partdisc import errors
-from partdisc.data.images import Frame, read_frame
+from partdisc.data.decoding import Frame, read_frame
 from partdisc.data.record import Record
 
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -120,6 +119,6 @@ def _read(one: Record) -> Content:
     except OSError:
         return _UNREAD
     try:
-        return Content(digest(data), read_frame(io.BytesIO(data)))
+        return Content(digest(data), read_frame(data))
     except errors.DataError:
         return Content(digest(data))

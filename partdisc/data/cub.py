@@ -87,8 +87,9 @@ def _wanted(path: pathlib.Path, species: str) -> set[str] | None:
     for word in words:
         if not word.isdecimal() or int(word) not in labels:
             raise errors.ConfigError(
-                f"config.data.category is {species!r}: {path.name} has no species '{word}'; it "
-                f"numbers {len(set(labels))} from {min(labels)} to {max(labels)}"
+                f"config.data.category is {errors.shortened(species)}: {path.name} has no species "
+                f"{errors.shortened(word)}; it numbers {len(set(labels))} from {min(labels)} to "
+                f"{max(labels)}"
             )
     numbers = {int(word) for word in words}
     return {row.words[0] for row, label in zip(rows, labels, strict=True) if label in numbers}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from partdisc.data import images
+from partdisc.data import decoding, images
 from partdisc.data.bad_images import BadImage
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Dataset:
         notes: lines on what was left out on purpose.
         sources: the list files that were read.
         folder: where the prepared data lies.
+        max_pixels: of an image that is read.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Dataset:
     notes: tuple[str, ...]
     sources: tuple[pathlib.Path, ...]
     folder: pathlib.Path
+    max_pixels: int = decoding.MAX_PIXELS
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -69,7 +71,11 @@ class Dataset:
 
     def image(self, index: int) -> np.ndarray:
         """Read one original image, uint8 [H, W, 3]; safe in threads."""
-        return images.decode(self._source[index])
+        return decoding.decode(self._source[index], max_pixels=self.max_pixels)
+
+    def working_image(self, index: int, geometry: images.Geometry) -> np.ndarray:
+        """Read one image as the network sees it, uint8 [h, w, 3]; safe in threads."""
+        return images.read(self._source[index], geometry, max_pixels=self.max_pixels)
 
     @functools.cached_property
     def _source(self) -> "builder.Source":

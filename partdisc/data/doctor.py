@@ -1,16 +1,15 @@
 """Examine a data set: are all files there, sound, and what their lists say?"""
 
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from partdisc import errors
-from partdisc.data import Listed, images, record
+from partdisc.data import SMALL, Listed, record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.contents import Content
 from partdisc.data.coordinates import what_is_wrong
-from partdisc.data.preparation import Table, check_usable, make_table
+from partdisc.data.preparation import Seen, Table
 from partdisc.data.settings import DataSettings
 
 Progress = Callable[[Iterable, int, str], Iterable]
@@ -55,16 +54,6 @@ class Finding(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-class _Seen(NamedTuple):
-    """What was seen of one image: its record, upright size, sample and hash of its content."""
-
-    one: record.Record
-    size: tuple[int, int]
-    points: np.ndarray
-    box: np.ndarray
-    content: bytes
-
-
 class Examined(NamedTuple):
     """What an examination gave: its findings in their order, and the sound images."""
 
@@ -85,12 +74,10 @@ def examine(listed: Listed, progress: Progress | None = None) -> Examined:
     """
     wanted, listing, records = listed.wanted, listed.listing, listed.records
     shown = progress(records, len(records), "examining") if progress else records
-    seen, broken = [], []
+    gathered = listed.gather()
     for one in shown:
-        try:
-            seen.append(_look(one, listing.instances))
-        except (OSError, errors.DataError) as error:
-            broken.append(BadImage(one.key, getattr(error, "strerror", None) or str(error)))
+        gathered.look(one)
+    seen = gathered.seen
     named, extra = [], []
     for one in listing.problems:
         (extra if one.reason.startswith(record.UNLISTED) else named).append(one)
@@ -99,28 +86,20 @@ def examine(listed: Listed, progress: Progress | None = None) -> Examined:
         *(Finding("note", "left out", note) for note in listing.notes),
         _bad("listed, but unusable or absent", named, len(records), wanted),
         _bad("there, but not listed", extra, len(records), wanted),
-        _bad("unreadable images", broken, len(records), wanted),
+        _bad("unreadable images", gathered.problems, len(records), wanted),
+        _odd_images(gathered.oddities),
         *_odd(listing, wanted),
         _sizes(seen),
-        *_duplicates(seen),
+        _small(seen),
+        *_duplicates(seen, listed.contents),
         *_annotation(listing, seen),
     ]
-    marks = (len(listing.landmark_names), listing.instances)
-    rows = [(one.one, one.size, one.points, one.box) for one in seen]
-    return Examined(findings, make_table(rows, broken, marks))
+    return Examined(findings, gathered.table())
 
 
 def worst(findings: list[Finding]) -> str:
     """Return the gravest severity of findings, "ok" where there are none."""
     return max((one.severity for one in findings), key=SEVERITIES.index, default="ok")
-
-
-def _look(one: record.Record, instances: int) -> _Seen:
-    sample = one.load()
-    size = images.decode(sample.data).shape[:2]
-    check_usable(size, sample.box)
-    points = sample.points.reshape(len(sample.points), instances, 2)
-    return _Seen(one, size, points, sample.box, hashlib.sha256(sample.data).digest())
 
 
 def _counts(wanted: DataSettings, listing: record.Listing) -> list[Finding]:
@@ -167,7 +146,21 @@ def _odd(listing: record.Listing, wanted: DataSettings) -> list[Finding]:
     return [_bad("annotations that say nothing", list(listing.odd), sound, wanted)]
 
 
-def _sizes(seen: list[_Seen]) -> Finding:
+def _odd_images(oddities: list[BadImage]) -> Finding:
+    what = "images read in a way of their own"
+    if not oddities:
+        return Finding("ok", what, "none")
+    first = oddities[0]
+    found = f"{len(oddities):,}, such as {first.name}: {first.reason}"
+    return Finding("note", what, found, tuple(f"{one.name}: {one.reason}" for one in oddities))
+
+
+def _small(seen: list[Seen]) -> Finding:
+    names = [each.one.key for each in seen if min(each.size) < SMALL]
+    return _named("warning", f"images under {SMALL} pixels on a side", names)
+
+
+def _sizes(seen: list[Seen]) -> Finding:
     if not seen:
         return Finding("error", "sizes", "no image could be read")
     sides = np.array([one.size for one in seen])
@@ -179,11 +172,11 @@ def _sizes(seen: list[_Seen]) -> Finding:
     )
 
 
-def _duplicates(seen: list[_Seen]) -> list[Finding]:
+def _duplicates(seen: list[Seen], contents: dict[str, Content]) -> list[Finding]:
     """Find files of the same content: in test and another split they leak."""
-    by_content: dict[bytes, list[record.Record]] = {}
-    for one in seen:
-        by_content.setdefault(one.content, []).append(one.one)
+    by_content: dict[str, list[record.Record]] = {}
+    for each in seen:
+        by_content.setdefault(contents[each.one.key].hash, []).append(each.one)
     leaks, twice = [], []
     for same in by_content.values():
         # Several objects of one image are one file.
@@ -200,7 +193,7 @@ def _duplicates(seen: list[_Seen]) -> list[Finding]:
     ]
 
 
-def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
+def _annotation(listing: record.Listing, seen: list[Seen]) -> list[Finding]:
     if not listing.landmark_names:
         return []
     points_out, boxes_out, boxless, empty = [], [], [], []
@@ -238,7 +231,7 @@ def _annotation(listing: record.Listing, seen: list[_Seen]) -> list[Finding]:
     return findings
 
 
-def _coordinates(seen: list[_Seen]) -> Finding:
+def _coordinates(seen: list[Seen]) -> Finding:
     known = [one.points[np.isfinite(one.points).all(-1)] for one in seen]
     sizes = [np.full((len(points), 2), one.size) for points, one in zip(known, seen, strict=True)]
     wrong = what_is_wrong(np.concatenate(known), np.concatenate(sizes)) if seen else None
@@ -247,7 +240,7 @@ def _coordinates(seen: list[_Seen]) -> Finding:
     return Finding("error" if wrong.sure else "warning", "coordinates", wrong.text)
 
 
-def _covers_a_split(keys: list[str], seen: list[_Seen]) -> bool:
+def _covers_a_split(keys: list[str], seen: list[Seen]) -> bool:
     """Say whether these are all images of the fit or of the test split."""
     for split in ("fit", "test"):
         members = {one.one.key for one in seen if split in one.one.splits}

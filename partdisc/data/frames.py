@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from partdisc.data.bad_images import BadImage
-from partdisc.data.images import Frame
+from partdisc.data.decoding import Frame
 from partdisc.data.record import Record
 
 

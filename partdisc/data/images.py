@@ -1,56 +1,19 @@
-"""Images: from a file's bytes to the network's input, and points there and back.
+"""Images: from upright pixels to the network's input, and points there and back.
 
 Everything here is NumPy and Pillow on the host: it runs in reader threads,
 before any array reaches the device.
 """
 
-import io
-import os
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from partdisc import errors
+from partdisc.data import decoding
 
-# An image of more pixels is refused before it is decompressed. Pillow's own
-# limit only warns.
-MAX_PIXELS = 80_000_000
-
-# Endings lie: a ".jpg" from the web is at times one of the others. Everything
-# else stays closed (some of Pillow's plugins run external programs).
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-
-_EXIF_ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-# Orientations that swap height and width.
-_TURNED = (5, 6, 7, 8)
-
-
-class Frame(NamedTuple):
-    """The size of an image file, and how it is turned.
-
-    Attributes:
-        stored: height and width as they are stored, pixels.
-        orientation: of EXIF, 1 (upright) to 8.
-    """
-
-    stored: tuple[int, int]
-    orientation: int
-
-    @property
-    def upright(self) -> tuple[int, int]:
-        """Height and width of the upright image."""
-        return self.stored[::-1] if self.orientation in _TURNED else self.stored
+# An image is decoded at a fraction of its size where that leaves so many times the pixels that
+# the network sees.
+_SPARE = 2
 
 
 class Framing(NamedTuple):
@@ -91,82 +54,6 @@ class Geometry(NamedTuple):
         return Geometry(*(field[index] for field in self))
 
 
-def decode(data: bytes) -> np.ndarray:
-    """Decode the bytes of an image file to upright RGB.
-
-    Applies the EXIF orientation, composites transparency on white, and reads
-    grey, 16-bit grey, CMYK and palette images.
-
-    Args:
-        data: the file's content: JPEG, PNG, WebP, GIF (first frame) or BMP.
-
-    Returns:
-        The image, uint8 [H, W, 3].
-
-    Raises:
-        errors.DataError: the bytes are no such image, are damaged, or hold more
-            than `MAX_PIXELS` pixels. Gives the reason, not the file's name.
-    """
-    if not data:
-        raise errors.DataError("the file is empty")
-    try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            width, height = image.size
-            if width * height <= MAX_PIXELS:
-                return upright_rgb(image)
-    except Image.UnidentifiedImageError:
-        reason = f"not an image of a known format ({', '.join(_FORMATS)})"
-        raise errors.DataError(reason) from None
-    except Image.DecompressionBombError:
-        raise errors.DataError(f"more than {MAX_PIXELS:,} pixels") from None
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise errors.DataError(f"damaged: {reason}") from None
-    raise errors.DataError(f"{height} x {width}: more than {MAX_PIXELS:,} pixels")
-
-
-def read_frame(file: os.PathLike | BinaryIO) -> Frame:
-    """Read the size of an image, and how it is turned, from the header of its file.
-
-    Raises:
-        errors.DataError: the file is absent or no image.
-    """
-    try:
-        with Image.open(file, formats=_FORMATS) as image:
-            return Frame(image.size[::-1], _orientation(image))
-    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
-        raise errors.DataError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def upright_rgb(image: Image.Image) -> np.ndarray:
-    """Return an opened image upright and in RGB, as `decode` does: uint8 [H, W, 3]."""
-    return np.array(_rgb(_upright(image)))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    image.load()
-    turn = _UPRIGHT.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        found = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # Damaged EXIF spoils no pixel.
-        found = 1
-    return found if found in _UPRIGHT else 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
-
-
 def geometry(
     size: np.ndarray,
     crop: np.ndarray | None,
@@ -204,6 +91,34 @@ def geometry(
     cells = short * sides / sides.min(axis=-1, keepdims=True)
     cells = np.floor(np.minimum(cells, longest) + 0.5).astype(np.int32)
     return Geometry(size, np.concatenate([start, stop], axis=-1), stride * cells)
+
+
+def read(data: bytes, geometry: Geometry, *, max_pixels: int = decoding.MAX_PIXELS) -> np.ndarray:
+    """Decode, crop and resize one image; a large JPEG is not spread out to all its pixels.
+
+    Args:
+        data: the content of the file.
+        geometry: of this one image.
+        max_pixels: of an image that is read.
+
+    Returns:
+        The network's input before normalisation, uint8 [h, w, 3].
+
+    Raises:
+        errors.DataError: the bytes are no image, are damaged, or hold too many pixels.
+    """
+    crop = geometry.crop[2:] - geometry.crop[:2]
+    fits = [d for d in (8, 4, 2) if (crop >= _SPARE * d * geometry.working).all()]
+    divisor = fits[0] if fits else 1
+    image = decoding.decode_smaller(data, divisor, max_pixels=max_pixels)
+    size = np.array(image.shape[:2])
+    if (size == geometry.size).all():
+        return prepare(image, geometry)
+    box = geometry.crop * np.tile(size / geometry.size, 2)
+    y0, x0, y1, x1 = box.tolist()
+    height, width = (int(side) for side in geometry.working)
+    smaller = Image.fromarray(image)
+    return np.array(smaller.resize((width, height), Image.Resampling.BILINEAR, (x0, y0, x1, y1)))
 
 
 def prepare(image: np.ndarray, geometry: Geometry) -> np.ndarray:

@@ -1,13 +1,13 @@
 """Prepare a data set once: every image decoded and checked, its bytes and a table kept."""
 
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import images, record
+from partdisc.data import decoding, record
 from partdisc.data.bad_images import BadImage
 
 # An image longer than this, over its short side, is a strip and shows no object.
@@ -28,6 +28,7 @@ class Table(NamedTuple):
         boxes: (y0, x0, y1, x1), pixels, NaN where there is none, float32 [N, 4].
         members: whether an image belongs to each of `record.SPLITS`, bool [N, 3].
         problems: name and reason of images that could not be used [Q, 2].
+        oddities: name of images that were read in a way of their own, and which [R, 2].
     """
 
     keys: np.ndarray
@@ -36,53 +37,84 @@ class Table(NamedTuple):
     boxes: np.ndarray
     members: np.ndarray
     problems: np.ndarray
+    oddities: np.ndarray
 
 
-def prepare(
-    records: Sequence[record.Record],
-    marks: tuple[int, int],
-    folder: pathlib.Path,
-    progress: Progress | None,
-    label: str,
-) -> None:
+class Seen(NamedTuple):
+    """One sound image: its record, height and width, points [L, M, 2] and box [4]."""
+
+    one: record.Record
+    size: tuple[int, int]
+    points: np.ndarray
+    box: np.ndarray
+
+
+class Gathered(NamedTuple):
+    """What was found of images, one after the other.
+
+    Attributes:
+        marks: L and M, the parts and how often each occurs at most.
+        max_pixels: of an image that is read.
+        seen: the sound ones.
+        problems: the others.
+        oddities: of the sound ones those that were read in a way of their own, and in which.
+    """
+
+    marks: tuple[int, int]
+    max_pixels: int
+    seen: list[Seen]
+    problems: list[BadImage]
+    oddities: list[BadImage]
+
+    def look(self, one: record.Record) -> record.Sample | None:
+        """Look at an image; return it if it is sound."""
+        try:
+            sample = one.load()
+            size, note = decoding.check(sample.data, max_pixels=self.max_pixels)
+            check_usable(size, sample.box)
+        except OSError as error:
+            self.problems.append(BadImage(one.key, error.strerror or str(error)))
+            return None
+        except errors.DataError as error:
+            self.problems.append(BadImage(one.key, str(error)))
+            return None
+        if note:
+            self.oddities.append(BadImage(one.key, note))
+        self.seen.append(Seen(one, size, sample.points.reshape(*self.marks, 2), sample.box))
+        return sample
+
+    def table(self) -> Table:
+        """Return the table of the sound images."""
+        members = [[split in each.one.splits for split in record.SPLITS] for each in self.seen]
+        points = [each.points for each in self.seen]
+        return Table(
+            keys=np.array([each.one.key for each in self.seen], np.str_),
+            sizes=np.array([each.size for each in self.seen], np.int32).reshape(-1, 2),
+            instances=np.array(points, np.float32).reshape(len(points), *self.marks, 2),
+            boxes=np.array([each.box for each in self.seen], np.float32).reshape(-1, 4),
+            members=np.array(members, bool).reshape(-1, len(record.SPLITS)),
+            problems=np.array(self.problems, np.str_).reshape(-1, 2),
+            oddities=np.array(self.oddities, np.str_).reshape(-1, 2),
+        )
+
+
+def gather(marks: tuple[int, int], max_pixels: int) -> Gathered:
+    """Begin to gather, with nothing found yet."""
+    return Gathered(marks, max_pixels, [], [], [])
+
+
+def prepare(records: Iterable[record.Record], gathered: Gathered, folder: pathlib.Path) -> None:
     """Decode all images once and write those that are sound, and their table, to a folder.
 
     Args:
         records: what to load.
-        marks: L and M, the parts and how often each occurs at most.
+        gathered: what is found of them goes there.
         folder: an existing, empty one.
-        progress: wraps the records, given their number and the label.
-        label: what the progress is called.
     """
     from partdisc.data import builder
 
-    rows: list[tuple] = []
-    problems: list[BadImage] = []
-    shown = progress(records, len(records), label) if progress else records
-    builder.write(folder, _examples(shown, rows, marks, problems), marks)
-    np.savez(folder / _TABLE, **make_table(rows, problems, marks)._asdict())
-
-
-def make_table(
-    rows: Sequence[tuple], problems: Sequence[BadImage], marks: tuple[int, int]
-) -> Table:
-    """Make the table of images.
-
-    Args:
-        rows: record, (height, width), points [L, M, 2] and box [4] of each sound one.
-        problems: the others.
-        marks: L and M.
-    """
-    records, sizes, instances, boxes = zip(*rows, strict=True) if rows else ((),) * 4
-    members = [[split in one.splits for split in record.SPLITS] for one in records]
-    return Table(
-        keys=np.array([one.key for one in records], np.str_),
-        sizes=np.array(sizes, np.int32).reshape(-1, 2),
-        instances=np.array(instances, np.float32).reshape(len(rows), *marks, 2),
-        boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        members=np.array(members, bool).reshape(-1, len(record.SPLITS)),
-        problems=np.array(problems, np.str_).reshape(-1, 2),
-    )
+    builder.write(folder, _examples(records, gathered), gathered.marks)
+    np.savez(folder / _TABLE, **gathered.table()._asdict())
 
 
 def load_table(folder: pathlib.Path) -> Table:
@@ -91,31 +123,15 @@ def load_table(folder: pathlib.Path) -> Table:
         return Table(**arrays)
 
 
-def _examples(
-    records: Iterable[record.Record],
-    rows: list[tuple],
-    marks: tuple[int, int],
-    problems: list[BadImage],
-) -> Iterator[dict]:
+def _examples(records: Iterable[record.Record], gathered: Gathered) -> Iterator[dict]:
     for one in records:
-        try:
-            sample = one.load()
-            size = images.decode(sample.data).shape[:2]
-            check_usable(size, sample.box)
-        except OSError as error:
-            problems.append(BadImage(one.key, error.strerror or str(error)))
-            continue
-        except errors.DataError as error:
-            problems.append(BadImage(one.key, str(error)))
-            continue
-        points = sample.points.reshape(*marks, 2).astype(np.float32)
-        rows.append((one, size, points, sample.box))
-        yield {
-            "key": one.key.encode(errors="surrogateescape"),  # A file's name may be any bytes.
-            "image": sample.data,
-            "points": points,
-            "box": sample.box.astype(np.float32),
-        }
+        if sample := gathered.look(one):
+            yield {
+                "key": one.key.encode(errors="surrogateescape"),  # A name may be any bytes.
+                "image": sample.data,
+                "points": gathered.seen[-1].points.astype(np.float32),
+                "box": sample.box.astype(np.float32),
+            }
 
 
 def check_usable(size: tuple[int, int], box: np.ndarray) -> None:

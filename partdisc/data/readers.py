@@ -90,11 +90,14 @@ def read(wanted: DataSettings, seed: int) -> record.Listing:
     """
     name = wanted.name
     if name not in names():
-        raise errors.ConfigError(f"data.name is {name!r}; allowed: {', '.join(names())}")
+        raise errors.ConfigError(
+            f"data.name is {errors.shortened(name)}; allowed: {', '.join(names())}"
+        )
     choices = ("official",) if name == DRAWN else SOURCES[name].splits
     if wanted.splits not in choices:
         raise errors.ConfigError(
-            f"data.splits is {wanted.splits!r}; allowed for {name}: {', '.join(choices)}"
+            f"data.splits is {errors.shortened(wanted.splits)}; allowed for {name}: "
+            f"{', '.join(choices)}"
         )
     if name == DRAWN:
         counts = {split: getattr(wanted, f"shapes_{split}") for split in record.SPLITS}

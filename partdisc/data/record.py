@@ -11,14 +11,15 @@ import numpy as np
 from PIL import Image
 
 from partdisc import errors
-from partdisc.data import images
 from partdisc.data.bad_images import BadImage
+from partdisc.data.decoding import decode
 from partdisc.data.files import absent
 
 SPLITS = ("train", "fit", "test")
 
 # Files that are images; the ending is compared in lower case.
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic",
+           ".heif")  # fmt: skip
 
 
 # How the reason of a problem begins where a file is in no list.
@@ -123,7 +124,7 @@ def mirrored(one: Record) -> Record:
 
     def load() -> Sample:
         sample = one.load()
-        picture = images.decode(sample.data)
+        picture = decode(sample.data)
         file = io.BytesIO()
         Image.fromarray(picture[:, ::-1]).save(file, "PNG")
         y0, x0, y1, x1 = sample.box
@@ -204,7 +205,8 @@ def check_words(path: pathlib.Path, rows: list[Row], column: int, allowed: tuple
     for row in rows:
         if row.words[column] not in allowed:
             raise errors.DataError(
-                f"{path}, line {row.line}: '{row.words[column]}' is none of {', '.join(allowed)}"
+                f"{path}, line {row.line}: {errors.shortened(row.words[column])} is none of "
+                f"{', '.join(allowed)}"
             )
 
 
@@ -227,7 +229,9 @@ def to_numbers(path: pathlib.Path, rows: list[Row], columns: slice) -> np.ndarra
         for row in rows:
             for word in row.words[columns]:
                 if not _is_number(word):
-                    raise errors.DataError(f"{path}, line {row.line}: '{word}' is no finite number")
+                    raise errors.DataError(
+                        f"{path}, line {row.line}: {errors.shortened(word)} is no finite number"
+                    )
     return values
 
 

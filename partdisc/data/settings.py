@@ -20,6 +20,7 @@ class DataSettings(NamedTuple):
     max_aspect: float
     train_subset: int
     max_bad_fraction: float
+    max_pixels: int
     shapes_train: int
     shapes_fit: int
     shapes_test: int

@@ -41,7 +41,8 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
     """
     if category not in CATEGORIES:
         raise errors.ConfigError(
-            f"config.data.category is {category!r}; allowed: {', '.join(CATEGORIES)}"
+            f"config.data.category is {errors.shortened(category)}; allowed: "
+            f"{', '.join(CATEGORIES)}"
         )
     lists = _find(root, "file_list")
     folder = _find(root, f"Images/{category}_imagenet")
@@ -67,7 +68,8 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
             try:
                 if not number.isdecimal() or int(number) < 1:
                     raise errors.DataError(
-                        f"{path}, line {row.line}: '{number}' is no number of an object"
+                        f"{path}, line {row.line}: {errors.shortened(number)} is no number of "
+                        "an object"
                     )
                 box = _object_box(boxes / f"{name}.mat", number)
                 points = _part_points(parts / f"{name}.mat", number)

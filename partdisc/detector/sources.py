@@ -3,13 +3,13 @@
 import glob
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from partdisc.data import images
+from partdisc.data import decoding, images
 from partdisc.data.files import find_files
 from partdisc.data.preparation import check_usable
 from partdisc.data.record import ENDINGS, read_lines
@@ -74,6 +74,27 @@ def sources_of(pictures: Iterable[Picture | Source]) -> Iterator[Source]:
             yield Source(str(place), one)
 
 
+def prepare(
+    picture: Picture, framed: Callable[[tuple[int, int]], images.Geometry]
+) -> tuple[images.Geometry, np.ndarray]:
+    """Return how a picture becomes the network's input, and the input, uint8 [h, w, 3].
+
+    Args:
+      picture: any.
+      framed: from the height and width of an image to its geometry.
+
+    Raises:
+      errors.DataError: it is no image, damaged, too large, or a strip. Gives the reason alone.
+    """
+    if not isinstance(picture, str | os.PathLike):
+        pixels = load(picture)
+        return (geometry := framed(pixels.shape[:2])), images.prepare(pixels, geometry)
+    data = _content(picture)
+    size = decoding.read_frame(data).upright
+    check_usable(size, np.full(4, np.nan))
+    return (geometry := framed(size)), images.read(data, geometry)
+
+
 def load(picture: Picture) -> np.ndarray:
     """Return a picture as upright RGB, uint8 [H, W, 3].
 
@@ -85,15 +106,20 @@ def load(picture: Picture) -> np.ndarray:
     return pixels
 
 
+def _content(path: str | os.PathLike) -> bytes:
+    try:
+        return user_path(path).read_bytes()
+    except OSError as error:
+        raise DataError(error.strerror or str(error)) from None
+
+
 def pixels_of(picture: Any) -> np.ndarray:
+    """Return any picture as upright RGB, uint8 [H, W, 3]; raises errors.DataError."""
     if isinstance(picture, str | os.PathLike):
-        try:
-            return images.decode(user_path(picture).read_bytes())
-        except OSError as error:
-            raise DataError(error.strerror or str(error)) from None
+        return decoding.decode(_content(picture))
     if isinstance(picture, Image.Image):
         try:
-            return images.upright_rgb(picture)
+            return decoding.upright_rgb(picture)
         except OSError as error:  # it is read when it is looked at
             raise DataError(f"damaged: {error}") from None
     array = np.asarray(picture)

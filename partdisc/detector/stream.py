@@ -9,7 +9,7 @@ import numpy as np
 
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
-from partdisc.detector.sources import Source, load
+from partdisc.detector.sources import Source, prepare
 from partdisc.errors import DataError
 
 # Images that wait, at most, until enough of their size make a batch.
@@ -140,11 +140,9 @@ def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:
 
     def read(place: int, source: Source) -> Prepared:
         try:
-            image = load(source.picture)
+            return Prepared(place, source.name, *prepare(source.picture, way.geometry), "")
         except DataError as error:
             return Prepared(place, source.name, None, None, str(error))
-        geometry = way.geometry(image.shape[:2])
-        return Prepared(place, source.name, geometry, images.prepare(image, geometry), "")
 
     with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
         ahead: deque[concurrent.futures.Future] = deque()

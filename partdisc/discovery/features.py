@@ -103,7 +103,7 @@ def cache_features(
     order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
 
     def read(index: np.int64) -> np.ndarray:
-        return images.prepare(inputs.dataset.image(int(index)), geometry.take(int(index)))
+        return inputs.dataset.working_image(int(index), geometry.take(int(index)))
 
     groups = list(batches(order[~file.have[order]], sizes, batch))
     block, unmarked = max(BLOCK, count // BLOCKS), 0

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from partdisc.backbones import Weights
 from partdisc.config import flatten
 from partdisc.data import Listed
+from partdisc.errors import shortened
 from partdisc.workdir import digest
 
 # What the layer is, and what it reads: a layer goes on only where these stay.
@@ -55,10 +56,14 @@ def identity_of(config: Any, listed: Listed, weights: Weights) -> Identity:
 
 def differences(was: Identity, now: Identity) -> list[str]:
     """Say how two differ: a line a key, and one on the images; none where they are the same."""
+    pairs = {
+        key: (was.settings.get(key), now.settings.get(key))
+        for key in [*was.settings, *now.settings]
+    }
     lines = [
-        f"config.{key}: was {was.settings.get(key)!r}, is {now.settings.get(key)!r}"
-        for key in dict.fromkeys([*was.settings, *now.settings])
-        if was.settings.get(key) != now.settings.get(key)
+        f"config.{key}: was {shortened(before)}, is {shortened(after)}"
+        for key, (before, after) in pairs.items()
+        if before != after
     ]
     if was.weights != now.weights:
         lines.append("the weights of the network are others")

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.backbones import unit_features
-from partdisc.data import images as pictures
 from partdisc.detector import padded
 from partdisc.discovery.features import DTYPE, batches
 from partdisc.discovery.run import Run
@@ -141,9 +140,7 @@ def _in_mirror(
         index = train[group]
         pixels = np.stack(
             [
-                pictures.prepare(inputs.dataset.image(int(i)), inputs.geometry.take(int(i)))[
-                    :, ::-1
-                ]
+                inputs.dataset.working_image(int(i), inputs.geometry.take(int(i)))[:, ::-1]
                 for i in index
             ]
         )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from partdisc.data import bad_images
 from partdisc.detector import find_sources, load
-from partdisc.errors import ConfigError
+from partdisc.errors import ConfigError, shortened
 from partdisc.export.pictures import REPORT, Extras, is_ours
 from partdisc.export.predictions import FORMATS, LINES, write_predictions
 from partdisc.paths import user_path
@@ -70,7 +70,9 @@ def _formats(text: str) -> tuple[str, ...]:
     allowed = ("jsonl", *FORMATS)
     for name in names:
         if name not in allowed:
-            raise ConfigError(f"--format has '{name}'; allowed, by commas: {', '.join(allowed)}")
+            raise ConfigError(
+                f"--format has {shortened(name)}; allowed, by commas: {', '.join(allowed)}"
+            )
     return tuple(name for name in names if name in FORMATS)
 
 
@@ -80,5 +82,5 @@ def _share(text: str) -> slice:
         return slice(None)
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--shard is '{text}'; allowed is i/n, from 1/n to n/n")
+        raise ConfigError(f"--shard is {shortened(text)}; allowed is i/n, from 1/n to n/n")
     return slice(int(match[1]) - 1, None, int(match[2]))

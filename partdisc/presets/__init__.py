@@ -5,7 +5,7 @@ Each is a module with a `get_config`, as every file of `configs/` is.
 
 import pathlib
 
-from partdisc.errors import ConfigError
+from partdisc.errors import ConfigError, shortened
 from partdisc.paths import user_path
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -30,6 +30,6 @@ def config_file(given: str) -> str:
     if name in NAMES:
         return f"{_FOLDER / name}.py{colon}{argument}"
     raise ConfigError(
-        f"--config: '{name}' is neither a file nor the name of a config; allowed: a file, or "
-        + ", ".join(NAMES)
+        f"--config: {shortened(name)} is neither a file nor the name of a config; allowed: a file, "
+        f"or {', '.join(NAMES)}"
     )

@@ -2,8 +2,8 @@
 
   python -m partdisc --config=folder:/path/to/photos
 
-reads every JPEG, PNG, WebP, GIF and BMP below the folder. Some hundred images are a good
-start; with few, set --config.parts.count and --config.pools.size lower.
+reads every JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF below the folder. Some hundred images are a
+good start; with few, set --config.parts.count and --config.pools.size lower.
 """
 
 from partdisc.config import base_config

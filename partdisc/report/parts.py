@@ -47,7 +47,7 @@ def shown_parts(parts: dict[str, int], landmarks: tuple[str, ...]) -> Parts:
 
 def working_image(inputs: Inputs, index: int) -> np.ndarray:
     """Return an image as the network sees it, uint8 [h, w, 3]."""
-    return images.prepare(inputs.dataset.image(int(index)), inputs.geometry.take(int(index)))
+    return inputs.dataset.working_image(int(index), inputs.geometry.take(int(index)))
 
 
 def strongest(

@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from partdisc.backbones import unit_features
-from partdisc.data import images
 from partdisc.detector import Detector
 from partdisc.discovery.inputs import Inputs
 from partdisc.method.cells import centred
@@ -130,7 +129,7 @@ def equivariance_error(
     network = detector.backbone
     total = cells = 0.0
     for index in indices.tolist():
-        pixels = images.prepare(inputs.dataset.image(index), inputs.geometry.take(index))
+        pixels = inputs.dataset.working_image(index, inputs.geometry.take(index))
         matrix = random_warp(np.random.default_rng([seed, index]), pixels.shape[:2])
         pair = np.stack([pixels, warp_image(pixels, matrix)])
         features = unit_features(network, detector.weights, pair, half_stride=False)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from partdisc.errors import DataError
+from partdisc.errors import DataError, shortened
 
 ENDINGS = (".csv", ".json", ".jsonl")
 
@@ -167,5 +167,5 @@ def _row(where: str, entry: Any) -> _Row:
         except (TypeError, ValueError, OverflowError):
             numbers.append(math.nan)
         if not math.isfinite(numbers[-1]):
-            raise DataError(f"{where}: {name} is {value!r}, not a finite number")
+            raise DataError(f"{where}: {name} is {shortened(value)}, not a finite number")
     return _Row(where, image, str(part), *numbers)

@@ -21,6 +21,8 @@ def examined(wanted):
 def findings(tmp_path, monkeypatch, rng):
     """Examine records made of (splits, points, box) and pictures; returns by what was examined."""
 
+    monkeypatch.setattr(doctor, "SMALL", 4)
+
     def examine(images, problems=(), name="cub", names=("beak", "tail"), **changes):
         records = []
         for i, (splits, points, box) in enumerate(images):
@@ -147,6 +149,25 @@ def test_nothing_readable_is_an_error(findings):
         (findings.folder / f"{i}.png").write_bytes(b"x")
     found, worst = findings(SOUND)
     assert worst == "error" and found["sizes"].found == "no image could be read"
+
+
+def test_small_images_and_those_of_few_bits_are_named(findings, rng):
+    deep = rng.integers(0, 4000, (20, 30), np.uint16)
+    save(findings.folder / "0.png", deep)
+    save(findings.folder / "2.png", rng.integers(0, 255, (3, 30, 3), np.uint8))
+    found, _ = findings([*SOUND[:2], (("test",), [(1, 6), (2, 8)], (0, 0, 2, 29))])
+    small = found["images under 4 pixels on a side"]
+    assert (small.severity, small.names) == ("warning", ("2.png",))
+    odd = found["images read in a way of their own"]
+    assert odd.severity == "note" and "0.png: 16-bit, of which 12 are used" in odd.names[0]
+
+
+def test_coordinates_that_are_no_pixels_are_an_error(findings):
+    good = [(("train", "fit"), [(5, 29), (19, 28)], BOX)] * 12
+    assert findings(good, name="folder")[0]["coordinates"].severity == "ok"
+    turned = [(splits, [point[::-1] for point in points], box) for splits, points, box in good]
+    found = findings(turned, name="folder")[0]["coordinates"]
+    assert found.severity == "error" and "exchange them" in found.found
 
 
 def test_findings_become_json(findings):

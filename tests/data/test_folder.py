@@ -31,7 +31,8 @@ def test_all_images_below_are_in_train(root):
 
 def test_opened_it_gives_back_the_pixels(root, tmp_path):
     opened = data.open_dataset(options(root), tmp_path / "cache", seed=0)
-    assert opened.name == "folder" and len(opened) == 5 and len(opened.notes) == 1
+    assert opened.name == "folder" and len(opened) == 5
+    assert len(opened.notes) == 2 and "smaller than 32 pixels" in opened.notes[1]
     assert opened.points.shape == (5, 0, 2) and opened.points.dtype == np.float32
     assert np.isnan(opened.boxes).all() and opened.eyes is None
     assert opened.splits["train"].tolist() == [0, 1, 2, 3, 4]

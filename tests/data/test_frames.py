@@ -9,9 +9,9 @@ from data_files import options
 from PIL import Image
 
 from partdisc import data, errors
-from partdisc.data import images
+from partdisc.data import decoding
+from partdisc.data.decoding import Frame
 from partdisc.data.frames import settle, to_upright
-from partdisc.data.images import Frame
 from partdisc.data.record import Record
 
 HEIGHT, WIDTH = 20, 32
@@ -37,9 +37,9 @@ def photo(orientation, mark=(3, 5), size=(HEIGHT, WIDTH)):
 def test_a_point_goes_where_its_pixel_goes(orientation):
     for mark in ((3, 5), (0, 0), (19, 31), (7, 30)):
         content = photo(orientation, mark)
-        frame = images.read_frame(io.BytesIO(content))
+        frame = decoding.read_frame(content)
         assert frame == Frame((HEIGHT, WIDTH), orientation)
-        upright = images.decode(content)
+        upright = decoding.decode(content)
         assert upright.shape[:2] == frame.upright
         (there,) = np.argwhere(upright[..., 0] > 128)
         np.testing.assert_array_equal(to_upright(np.array(mark, float), frame), there)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from partdisc.data import drawing, excavator, images, record, shapes
+from partdisc.data import decoding, drawing, excavator, record, shapes
 
 SIDE = 96
 
@@ -36,7 +36,7 @@ def test_a_record_loads_the_picture():
     one = shapes.read(dict.fromkeys(record.SPLITS, 1), SIDE, 7).records[1]
     sample = one.load()
     picture, points, box = shapes.draw(7, 1, SIDE)
-    decoded = images.decode(sample.data)
+    decoded = decoding.decode(sample.data)
     assert decoded.shape == (SIDE, SIDE, 3)
     assert np.abs(decoded.astype(int) - picture).mean() < 6
     np.testing.assert_array_equal(sample.points, points)

@@ -39,6 +39,9 @@ class Photos:
         rng = np.random.default_rng(index)
         return rng.integers(0, 256, (*self.sizes[index], 3), np.uint8)
 
+    def working_image(self, index: int, geometry) -> np.ndarray:
+        return images.prepare(self.image(index), geometry)
+
 
 @pytest.fixture
 def weights() -> Weights:

@@ -78,7 +78,11 @@ def test_killed_at_any_moment_it_ends_with_the_same_bits(survives, whole, tmp_pa
 def test_asked_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, number, moment):
     workdir = tmp_path / "run"
     arguments = [*DEMO, "--config.train.checkpoint_every=100", f"--workdir={workdir}"]
-    process = start(*arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    # What runs in the background of a shell ignores SIGINT, and so would all that it starts.
+    process = start(
+        *arguments, **pipes, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
 
     def reached():
         if moment == "features":

@@ -1,0 +1,304 @@
+"""From the bytes of an image file to upright RGB, whatever the format and however odd.
+
+Everything here is NumPy and Pillow on the host: it runs in reader threads, before any array
+reaches the device.
+"""
+
+import contextlib
+import io
+import math
+import threading
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from partdisc import errors
+
+# An image of more pixels is refused before it is decompressed, where no other limit is given.
+# From twice 89 million on Pillow refuses by itself.
+MAX_PIXELS = 80_000_000
+LARGEST_LIMIT = 170_000_000
+# Larger ones are decoded one at a time, for each takes some 10 bytes a pixel.
+_LARGE = 16_000_000
+
+# Endings lie: a ".jpg" from the web is at times one of the others. Everything
+# else stays closed (some of Pillow's plugins run external programs).
+_FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
+with contextlib.suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    _FORMATS.append("HEIF")
+READS_HEIF = "HEIF" in _FORMATS
+
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Orientations that swap height and width.
+_TURNED = (5, 6, 7, 8)
+# How many bits of 16 cameras and instruments use.
+_BITS = (8, 10, 12, 14, 16)
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+# What Pillow finds odd about metadata is of no use to who looks for parts.
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+
+_one_large = threading.RLock()  # An image may be read twice.
+
+
+class Frame(NamedTuple):
+    """The size of an image file, and how it is turned.
+
+    Attributes:
+        stored: height and width as they are stored, pixels.
+        orientation: of EXIF, 1 (upright) to 8.
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Height and width of the upright image."""
+        return self.stored[::-1] if self.orientation in _TURNED else self.stored
+
+
+class Decoded(NamedTuple):
+    """An image, and what had to be done to read it.
+
+    Attributes:
+        pixels: upright RGB, uint8 [H, W, 3].
+        note: says it; "" for nothing.
+    """
+
+    pixels: np.ndarray
+    note: str = ""
+
+
+class Checked(NamedTuple):
+    """The height and width of an upright image, and what has to be done to read it."""
+
+    size: tuple[int, int]
+    note: str
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode the bytes of an image file to upright RGB.
+
+    Applies the EXIF orientation, composites transparency on white, and reads
+    grey, 16-bit, CMYK and palette images.
+
+    Args:
+        data: the file's content: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF, AVIF; HEIC
+            where pillow-heif is installed.
+        max_pixels: of an image that is read.
+
+    Returns:
+        The image, uint8 [H, W, 3].
+
+    Raises:
+        errors.DataError: the bytes are no such image, are damaged, or hold more
+            than `max_pixels` pixels. Gives the reason, not the file's name.
+    """
+    return examine(data, max_pixels=max_pixels).pixels
+
+
+def examine(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode an image as `decode` does, and say what had to be done to read it."""
+    with _opened(data, max_pixels) as image:
+        deep = _has_deep_colours(image)
+        found = _upright(image)
+        if deep and np.asarray(found).max() < 1 << (_BITS[-2] - 8):
+            with _opened(data, max_pixels) as again:
+                again.tile = [tile._replace(args=tile.args[:-1] + "L") for tile in again.tile]
+                return _of_deep_colours(found, _upright(again))
+        return _rgb(found)
+
+
+def decode_smaller(data: bytes, divisor: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image at a fraction of its size, where its format does that at once (JPEG).
+
+    Args:
+        data: the file's content.
+        divisor: 1, 2, 4 or 8.
+        max_pixels: of an image that is read, as it is stored.
+
+    Returns:
+        The image, uint8, [H, W, 3] or about H / divisor by W / divisor.
+
+    Raises:
+        errors.DataError: as of `decode`.
+    """
+    with _opened(data, max_pixels) as image:
+        if divisor > 1:
+            image.draft(None, tuple(-(-side // divisor) for side in image.size))
+        return _rgb(_upright(image)).pixels
+
+
+def check(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Checked:
+    """Check that all of an image can be decoded.
+
+    Raises:
+        errors.DataError: as of `decode`.
+    """
+    with _opened(data, max_pixels) as image:
+        stored, deep = image.size[::-1], image.mode[0] in "IF" or _has_deep_colours(image)
+        # All of it is read, and a JPEG not spread out to all its pixels.
+        image.draft(None, (1, 1))
+        image.load()
+        size = Frame(stored, _orientation(image, type(image).getexif)).upright
+    return Checked(size, examine(data, max_pixels=max_pixels).note if deep else "")
+
+
+def read_frame(data: bytes) -> Frame:
+    """Read the size of an image, and how it is turned, from the header of its file.
+
+    Raises:
+        errors.DataError: the bytes are no image.
+    """
+    with _opened(data, math.inf) as image:
+        # Of a PNG Pillow reads all pixels in search of metadata, which stands before them.
+        before = isinstance(image, PngImagePlugin.PngImageFile) and not _late_metadata(data)
+        exif = Image.Image.getexif if before else type(image).getexif
+        return Frame(image.size[::-1], _orientation(image, exif))
+
+
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """Return an opened image upright and in RGB, as `decode` does: uint8 [H, W, 3]."""
+    return _rgb(_upright(image)).pixels
+
+
+@contextlib.contextmanager
+def _opened(data: bytes, max_pixels: float) -> Iterator[Image.Image]:
+    """Open an image, and turn whatever goes wrong with it into one line."""
+    if not data:
+        raise errors.DataError("the file is empty")
+    try:
+        with Image.open(io.BytesIO(_sound(data)), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise errors.DataError(f"{height} x {width}: more than {max_pixels:,} pixels")
+            large = width * height > _LARGE
+            with _one_large if large else contextlib.nullcontext():
+                yield image
+    except errors.DataError:
+        raise
+    except Image.UnidentifiedImageError:
+        reason = f"not an image of a known format ({', '.join(_FORMATS)})"
+        if data[4:8] == b"ftyp" and not READS_HEIF:
+            reason = "HEIC or another format of that family: pip install 'partdisc[heif]' reads it"
+        raise errors.DataError(reason) from None
+    except Image.DecompressionBombError:
+        raise errors.DataError(f"more than {LARGEST_LIMIT:,} pixels") from None
+    except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise errors.DataError(f"damaged: {reason}") from None
+
+
+def _sound(data: bytes) -> bytes:
+    """Return a PNG without those of its metadata that are damaged: they spoil no pixel.
+
+    Chunks whose name begins in lower case need not be understood to show the image.
+    """
+    if not data.startswith(_PNG):
+        return data
+    kept, end = [_PNG], len(_PNG)
+    for name, start, end in _chunks(data):
+        spoils_none = name[:1].islower() and name != b"tRNS"
+        checksum = int.from_bytes(data[end - 4 : end], "big")
+        if not spoils_none or zlib.crc32(data[start + 4 : end - 4]) == checksum:
+            kept.append(data[start:end])
+    kept.append(data[end:])
+    return data if sum(map(len, kept)) == len(data) else b"".join(kept)
+
+
+def _late_metadata(data: bytes) -> bool:
+    """Say whether a PNG has metadata behind its pixels."""
+    names = [name for name, _, _ in _chunks(data)]
+    behind = names[names.index(b"IDAT") :] if b"IDAT" in names else []
+    return any(name[:1].islower() for name in behind)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name, the start and the end of each whole chunk of a PNG."""
+    start = len(_PNG)
+    while start + 12 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        if end > len(data):
+            return
+        yield data[start + 4 : start + 8], start, end
+        start = end
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()
+    turn = _UPRIGHT.get(_orientation(image, type(image).getexif))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(image: Image.Image, exif: Callable[[Image.Image], Image.Exif]) -> int:
+    try:
+        found = exif(image).get(_EXIF_ORIENTATION)
+    except Exception:  # Damaged EXIF spoils no pixel.
+        found = 1
+    return found if found in _UPRIGHT else 1
+
+
+def _has_deep_colours(image: Image.Image) -> bool:
+    """Say whether 16 bits a colour are stored, of which Pillow would give the upper 8."""
+    return bool(image.tile) and str(image.tile[0].args).endswith(";16B") and image.mode[0] == "R"
+
+
+def _of_deep_colours(upper: Image.Image, lower: Image.Image) -> Decoded:
+    """Return the image whose colours, and alpha, have these upper and lower bytes."""
+    values = 256 * np.asarray(upper).astype(np.int64) + np.asarray(lower)
+    colours = _of_bits(values[..., :3])
+    if values.shape[-1] == 3:
+        return colours
+    alpha = _of_bits(values[..., 3:]).pixels[..., :1]
+    layer = Image.fromarray(np.concatenate([colours.pixels, alpha], axis=-1))
+    return _rgb(layer)._replace(note=colours.note)
+
+
+def _rgb(image: Image.Image) -> Decoded:
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip it.
+        return _of_bits(np.asarray(image)[..., None])
+    if image.mode == "F":
+        return _of_bits(_whole_numbers(np.asarray(image))[..., None])
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image)
+        image = white
+    return Decoded(np.array(image.convert("RGB")))
+
+
+def _whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Return floating point pixels, which go to 1 or to some number of bits, as whole numbers."""
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise errors.DataError("its pixels are not finite numbers from 0 on")
+    return (values * (65535 if values.max() <= 1 else 1)).astype(np.int64)
+
+
+def _of_bits(values: np.ndarray) -> Decoded:
+    """Return pixels of up to 16 bits [H, W, 1 or 3] by the bits that they use."""
+    values = values.astype(np.int64)
+    most = int(values.max(initial=0))
+    if values.min(initial=0) < 0 or most >= 1 << _BITS[-1]:
+        raise errors.DataError("its pixels have more than 16 bits")
+    bits = next(bits for bits in _BITS if most < 1 << bits)
+    note = f"16-bit, of which {bits} are used: it is scaled by these" if bits < 16 else ""
+    scaled = (values >> (bits - 8)).astype(np.uint8)
+    return Decoded(np.ascontiguousarray(np.broadcast_to(scaled, (*values.shape[:2], 3))), note)
