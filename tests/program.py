@@ -81,6 +81,16 @@ def run_here(*arguments):
     return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
+def demo_config(arguments):
+    """Return the config that arguments as `DEMO` are of."""
+    config = script(ROOT / "configs" / "demo.py").get_config()
+    for argument in arguments[1:]:
+        key, _, value = argument.removeprefix("--config.").partition("=")
+        section, name = key.split(".")
+        config[section][name] = type(config[section][name])(value)
+    return config
+
+
 def trained(workdir, steps=12):
     """Return the trained params: name -> array, as the last checkpoint has them."""
     import orbax.checkpoint as ocp

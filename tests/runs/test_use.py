@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
-from program import DEMO, ROOT, SMALL, one_line, script
+from program import DEMO, ROOT, SMALL, demo_config, one_line
 
 import partdisc
 from partdisc import experiment
@@ -16,15 +16,6 @@ from partdisc.data import shapes
 from partdisc.discovery.features import predict
 from partdisc.errors import ConfigError, DataError, WorkdirError
 from partdisc.workdir import Workdir
-
-
-def demo_config():
-    config = script(ROOT / "configs" / "demo.py").get_config()
-    for argument in DEMO[1:]:
-        key, _, value = argument.removeprefix("--config.").partition("=")
-        section, name = key.split(".")
-        config[section][name] = type(config[section][name])(value)
-    return config
 
 
 def test_a_run_leaves_parts_with_room_for_names(whole):
@@ -42,7 +33,7 @@ def test_prediction_is_the_evaluation_bit_for_bit(whole):
     """From the images themselves, without the run's features: the same detections."""
     detector = partdisc.load(whole[0])
     with Workdir(whole[0]) as workdir:
-        run = experiment.discover(demo_config(), workdir, policy="trained")
+        run = experiment.discover(demo_config(DEMO), workdir, policy="trained")
     test = run.inputs.dataset.splits["test"]
     expected = predict(run.detector, run.features, test)
     found = detector.predict(run.inputs.dataset.image(int(index)) for index in test)
