@@ -44,7 +44,8 @@ def naming(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno:  # Without a number it has a text of its own.
+            error.filename = error.filename or str(path)
         raise
 
 

@@ -84,7 +84,9 @@ def stub_inputs(pictures, points=None, crops=None, working=None, stride=8, origi
     size = np.array([picture.shape[:2] for picture in pictures], np.int32)
     crop = np.c_[np.zeros_like(size), size] if crops is None else np.asarray(crops, np.int32)
     geometry = images.Geometry(size, crop, size if working is None else np.asarray(working))
-    dataset = types.SimpleNamespace(image=lambda i: pictures[i], points=points)
+    dataset = types.SimpleNamespace(
+        working_image=lambda i, how: images.prepare(pictures[i], how), points=points
+    )
     network = types.SimpleNamespace(stride=stride, origin=origin)
     return Inputs(dataset, network, None, None, geometry, "")
 
