@@ -14,10 +14,10 @@ from partdisc.workdir import Workdir
 IMAGES = {"a.png": "1", "b.png": "2", "c.png": "3"}
 FREE = {
     "data.name", "data.root", "data.splits", "data.category", "data.coco_train", "data.coco_test",
-    "data.split_polygons", "data.visibility", "data.max_pixels", "data.flip", "data.train_subset", "data.max_bad_fraction",
-    "data.shapes_train", "data.shapes_fit", "data.shapes_test", "data.shapes_size",
-    "backbone.weights", "backbone.batch", "parts.wanted", "train.steps",
-    "train.checkpoint_every",
+    "data.split_polygons", "data.visibility", "data.max_pixels", "data.flip",
+    "data.train_subset", "data.max_bad_fraction", "data.shapes_train", "data.shapes_fit",
+    "data.shapes_test", "data.shapes_size", "backbone.weights", "backbone.batch",
+    "parts.wanted", "train.steps", "train.checkpoint_every",
 }  # fmt: skip
 
 
