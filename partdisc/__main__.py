@@ -43,6 +43,12 @@ _OVERWRITE = flags.DEFINE_bool(
 _CONTINUE = flags.DEFINE_bool(
     "continue", False, "Go on from the layer of the training that --workdir holds."
 )
+_DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic",
+    False,
+    "On a GPU: the same command gives the same bits, at some cost. On a CPU it always does, on the "
+    "same machine with the same number of cores.",
+)
 _PREDICTIONS = flags.DEFINE_string(
     "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
 )
@@ -55,6 +61,8 @@ _OVERLAYS = flags.DEFINE_bool("overlays", False, "For --mode=predict: draw parts
 _MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part of each pixel.")
 _REPORT = flags.DEFINE_bool("report", False, "For --mode=predict: write a page to look at.")
 _SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")
+
+_SAME_BITS = "--xla_gpu_deterministic_ops=true"
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -108,6 +116,8 @@ def main(argv: list[str], command: str) -> int:
 
         given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
         return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
+    if _DETERMINISTIC.value:  # JAX reads it when it starts.
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_SAME_BITS}".strip()
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment
 

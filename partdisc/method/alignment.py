@@ -104,10 +104,7 @@ def score_transforms(
     closeness = 1.0 - squared_residuals(transforms, matches) / radius**2
     if scoring == "count":
         closeness = (closeness >= 0).astype(closeness.dtype)
-    # Accelerators would otherwise round the weights first, and choose among close transforms.
-    return jnp.matmul(
-        jnp.maximum(closeness, 0.0), matches.weight, precision=jax.lax.Precision.HIGHEST
-    )
+    return jnp.maximum(closeness, 0.0) @ matches.weight
 
 
 def align(
@@ -243,12 +240,15 @@ def align_pairs(
 
     over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
     keys = jax.random.split(key, source_maps.shape[:2])
-    return jax.vmap(over_pool)(
-        keys,
-        target_maps,
-        source_maps,
-        target_saliency,
-        source_saliency,
-        target_grids,
-        source_grids,
-    )
+    # Accelerators would otherwise round before they multiply, and choose among close matches
+    # and transforms by what is left.
+    with jax.default_matmul_precision("highest"):
+        return jax.vmap(over_pool)(
+            keys,
+            target_maps,
+            source_maps,
+            target_saliency,
+            source_saliency,
+            target_grids,
+            source_grids,
+        )
