@@ -109,13 +109,17 @@ def annotation_trials(count: int, place: pathlib.Path, rng: random.Random) -> It
 def _believed(content: dict, listed: Any) -> str:
     """Compare what was accepted with what the file says."""
     said: dict[str, set] = {}
-    ids = {str(one["id"]): one["file_name"] for one in content["images"]}
+    ids = {str(one["id"]): str(one["file_name"]) for one in content["images"]}
     for one in content["annotations"]:
         values = one.get("keypoints")
         name = ids.get(str(one.get("image_id")))
         if name and isinstance(values, list):
             triples = zip(values[::3], values[1::3], values[2::3], strict=False)
-            said.setdefault(name, set()).update((y, x) for x, y, seen in triples if seen in (1, 2))
+            said.setdefault(name, set()).update(
+                (float(y), float(x))
+                for x, y, seen in triples
+                if seen in (1, 2) and all(isinstance(number, int | float) for number in (x, y))
+            )
     for one in listed.records:
         points = one.points[np.isfinite(one.points).all(-1)].tolist()
         name = one.key.partition("#")[0]

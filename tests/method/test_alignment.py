@@ -1,5 +1,7 @@
 """RANSAC on planted matches, and its steps against NumPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,13 +12,15 @@ from scipy.stats import chisquare
 from partdisc.method.alignment import (
     SCORINGS,
     Alignment,
+    AlignSettings,
     align,
+    align_pairs,
     draw_matches,
     is_identity,
     score_transforms,
     squared_residuals,
 )
-from partdisc.method.matching import Matches
+from partdisc.method.matching import Matches, MatchSettings
 from partdisc.method.transforms import FAMILIES
 
 is_identity, score_transforms, squared_residuals = jitted(
@@ -41,6 +45,35 @@ PLANTED = {
 
 align_jitted = jax.jit(align, static_argnames=("family", *OPTIONS))
 draw = jax.jit(draw_matches, static_argnames="shape")
+
+
+def products(jaxpr):
+    """Yield the precision of every product of a program and of those that it calls."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield equation.params["precision"]
+        for value in jax.tree.leaves(list(equation.params.values()), is_leaf=is_program):
+            if is_program(value):
+                yield from products(getattr(value, "jaxpr", value))
+
+
+def is_program(value):
+    return hasattr(value, "eqns") or hasattr(getattr(value, "jaxpr", None), "eqns")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_geometry_is_computed_in_full_precision(family):
+    """On every device: accelerators would round the factors of a product first."""
+    maps, ones = jnp.ones((1, 2, 12, 5)), jnp.ones((1, 2, 12))
+    grids = jnp.full((1, 2, 2), 3)
+    settings = AlignSettings(family, **OPTIONS | {"polish": 2, "scoring": "truncated"})
+    matching = MatchSettings("mutual", 0.4, True, 8)
+    run = functools.partial(align_pairs, matching=matching, alignment=settings)
+    traced = jax.make_jaxpr(run)(
+        jax.random.key(0), maps[:, 0], maps, ones[:, 0], ones, grids[:, 0], grids
+    )
+    precisions = list(products(traced.jaxpr))
+    assert precisions and set(precisions) == {(jax.lax.Precision.HIGHEST,) * 2}
 
 
 def align_one(seed, matches, **options):
