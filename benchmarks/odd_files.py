@@ -109,10 +109,10 @@ def annotation_trials(count: int, place: pathlib.Path, rng: random.Random) -> It
 def _believed(content: dict, listed: Any) -> str:
     """Compare what was accepted with what the file says."""
     said: dict[str, set] = {}
-    ids = {str(one["id"]): str(one["file_name"]) for one in content["images"]}
+    ids = {json.dumps(one["id"]): str(one["file_name"]) for one in content["images"]}
     for one in content["annotations"]:
         values = one.get("keypoints")
-        name = ids.get(str(one.get("image_id")))
+        name = ids.get(json.dumps(one.get("image_id")))
         if name and isinstance(values, list):
             triples = zip(values[::3], values[1::3], values[2::3], strict=False)
             said.setdefault(name, set()).update(
@@ -123,7 +123,13 @@ def _believed(content: dict, listed: Any) -> str:
     for one in listed.records:
         points = one.points[np.isfinite(one.points).all(-1)].tolist()
         name = one.key.partition("#")[0]
-        known = {pair for key, pairs in said.items() if key.endswith(name) for pair in pairs}
+        # A name may be written with other letters, or lead there from another machine.
+        known = {
+            pair
+            for key, pairs in said.items()
+            if key.casefold().endswith(name.casefold())
+            for pair in pairs
+        }
         if not {tuple(point) for point in points} <= known:
             return "a point that the file has not"
     return ""

@@ -81,7 +81,7 @@ class CocoFile:
         table: dict[Any, dict] = {}
         named: set[str] = set()
         for i, one in enumerate(section):
-            if not is_id(one.get("id")) or not isinstance(one.get(name), str):
+            if not is_id(one.get("id")) or not isinstance(one.get(name), str) or not one[name]:
                 self.fail(f"{key}[{i}]: needs an id and a {name}")
             if one["id"] in table:
                 self.fail(f"{key}[{i}]: id {one['id']!r} is there twice")
@@ -94,7 +94,7 @@ class CocoFile:
 
 def is_id(value: Any) -> bool:
     """Say whether something can be an id."""
-    return isinstance(value, (int, str))
+    return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def _load(path: pathlib.Path) -> Any:

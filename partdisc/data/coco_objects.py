@@ -211,11 +211,12 @@ def _numbers(name: str, given: Any, count: int | None) -> np.ndarray:
     """Return a flat list of numbers, of a count where it is fixed."""
     if given is None:
         raise _Fault(f"no {name}")
+    numbers = isinstance(given, list) and all(type(one) in (int, float) for one in given)
     try:
-        values = np.array(given, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        values = np.array([[np.nan]])
-    if values.ndim != 1 or not np.isfinite(values).all() or (count and values.size != count):
+        values = np.array(given if numbers else np.nan, np.float64)
+    except OverflowError:
+        values = np.array(np.nan)
+    if not np.isfinite(values).all() or (count and values.size != count):
         wanted = f"{count} finite numbers" if count else "a list of finite numbers"
         raise _Fault(f"{name} must be {wanted}, not {shortened(given)}")
     return values

@@ -131,6 +131,8 @@ MALFORMED = {
     r"images\[1\]: id 1 is there twice": (2 * IMAGES[:1], PARTS, []),
     r"images\[0\]: needs an id and a file_name": ([{"id": 1}], PARTS, []),
     r"categories\[0\]: needs an id and a name": (IMAGES, [{"id": 1}], []),
+    r"categories\[1\]: needs an id and a name": (IMAGES, [PARTS[0], {"id": 1, "name": ""}], []),
+    r"images\[0\]: needs an id and a f": ([{"id": True, "file_name": "a.jpg"}], PARTS, []),
     r"categories\[0\]: keypoints must be a list": (IMAGES, [{**PARTS[0], "keypoints": 2}], []),
     r"images\[1\]: file_name 'a.jpg' is there twice": (
         [IMAGES[0], {**IMAGES[0], "id": 5}], PARTS, []
