@@ -176,7 +176,7 @@ def test_predictions_of_another_program_are_scored(run, whole, tmp_path):
     names = json.loads((whole[0] / "data.json").read_text())["landmarks"]
     rows = [
         {
-            "image": f"{split}/{number:06d}.jpg", "part": name, "y": 9 * i + number,
+            "image": f"{split}/{number:06d}.jpg", "part": name, "y": 5 * i + number,
             "x": 5 * i + 2 * number,
         }
         for number, split in enumerate(["test"] * 5 + ["fit"] * 8)
