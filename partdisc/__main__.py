@@ -111,13 +111,13 @@ def main(argv: list[str], command: str) -> int:
     if len(argv) > 1:
         raise ConfigError(f"{shortened(argv[1])} is not a flag; options begin with --")
     logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
+    if _DETERMINISTIC.value:  # JAX reads it when it starts.
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_SAME_BITS}".strip()
     if _MODE.value == "predict":
         from partdisc.export.command import Asked, predict
 
         given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
         return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
-    if _DETERMINISTIC.value:  # JAX reads it when it starts.
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_SAME_BITS}".strip()
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import experiment
 

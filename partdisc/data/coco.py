@@ -28,7 +28,7 @@ from partdisc.data.coco_objects import (
     Object,
     Parts,
     find_objects,
-    keypoint_count,
+    keypoint_counts,
 )
 from partdisc.data.files import Place
 from partdisc.data.settings import DataSettings
@@ -98,12 +98,12 @@ class _Used(NamedTuple):
 
 def _keypoint_category(files: list[CocoFile], wanted: str) -> str:
     """Return the category whose keypoints are the parts; "" where the categories are parts."""
-    known = {
-        one["name"]: None
-        for file in files
-        for one in file.categories.values()
-        if one.get("keypoints") or keypoint_count(file, one["name"])
-    }
+    known: dict[str, None] = {}
+    for file in files:
+        counts = keypoint_counts(file)
+        for one in file.categories.values():
+            if one.get("keypoints") or counts.get(one["name"]):
+                known[one["name"]] = None
     if wanted and wanted not in known:
         raise errors.DataError(
             f"{files[0].path}: data.category is {errors.shortened(wanted)}; with keypoints are: "
@@ -124,7 +124,7 @@ def _part_names(files: list[CocoFile], category: str) -> list[str]:
         return list(dict.fromkeys(one["name"] for one in categories))
     lists = [one.get("keypoints") or [] for one in categories if one["name"] == category]
     if not any(lists):  # Keypoints that nobody named are numbered.
-        counts = [keypoint_count(file, category) for file in files]
+        counts = [keypoint_counts(file).get(category, 0) for file in files]
         lists = [[f"keypoint {i + 1}" for i in range(count)] for count in counts]
     if len(lists) < len(files) or any(names != lists[0] for names in lists):
         raise errors.DataError(

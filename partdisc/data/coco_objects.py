@@ -95,16 +95,15 @@ def find_objects(file: CocoFile, parts: Parts) -> Found:
     return found
 
 
-def keypoint_count(file: CocoFile, category: str) -> int:
-    """Return how many keypoints most annotations of a category have."""
-    counts = collections.Counter(
-        len(one["keypoints"]) // 3
-        for _, one in file.annotations
-        if file.categories[one["category_id"]]["name"] == category
-        and isinstance(one.get("keypoints"), list)
-        and one["keypoints"]
-    )
-    return counts.most_common(1)[0][0] if counts else 0
+def keypoint_counts(file: CocoFile) -> dict[str, int]:
+    """Return how many keypoints most annotations of each category have, where they have any."""
+    counts: dict[str, collections.Counter] = {}
+    for _, one in file.annotations:
+        values = one.get("keypoints")
+        if isinstance(values, list) and values:
+            name = file.categories[one["category_id"]]["name"]
+            counts.setdefault(name, collections.Counter())[len(values) // 3] += 1
+    return {name: several.most_common(1)[0][0] for name, several in counts.items()}
 
 
 def _whole(several: list[tuple[int, np.ndarray]], count: int) -> Object:

@@ -9,14 +9,13 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from partdisc import errors
 from partdisc.data.decoding import Frame, read_frame
+from partdisc.data.preparation import Progress
 from partdisc.data.record import Record
-
-Progress = Callable[[Iterable, int, str], Iterable]
 
 _FILE = "contents.json"
 # A file that is younger than this, ns, may change once more without a change of its time.

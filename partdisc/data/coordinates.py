@@ -33,23 +33,23 @@ def what_is_wrong(points: np.ndarray, sizes: np.ndarray) -> Suspicion | None:
     """
     if len(points) < _LEAST:
         return None
-    shares = points / sizes
+    outside, exchanged = _outside(points, sizes), _outside(points[:, ::-1], sizes)
     if points.min() >= 0 and points.max() <= 1 and sizes.min() > 2:
         return Suspicion(
             "all coordinates are between 0 and 1: they seem to be shares of the sides; multiply "
             "x by the width and y by the height"
         )
-    if _outside(points, sizes) >= _MANY and _outside(points[:, ::-1], sizes) <= _SOME:
+    if outside >= _MANY and exchanged <= _SOME:
         return Suspicion(
-            f"{_outside(points, sizes):.0%} of the points lie outside their images, and "
-            f"{_outside(points[:, ::-1], sizes):.0%} with x and y exchanged: they seem to be "
+            f"{outside:.0%} of the points lie outside their images, and "
+            f"{exchanged:.0%} with x and y exchanged: they seem to be "
             "(y, x) where (x, y) is read, or the other way round; exchange them"
         )
     # Nearly the largest one: a few may be wrong in their own way.
-    reach = np.quantile(shares, 1 - _SOME / 2, axis=0)
-    if _outside(points, sizes) >= _MANY:
+    reach = np.quantile(points / sizes, 1 - _SOME / 2, axis=0)
+    if outside >= _MANY:
         return Suspicion(
-            f"{_outside(points, sizes):.0%} of the points lie outside their images: they seem to "
+            f"{outside:.0%} of the points lie outside their images: they seem to "
             f"be pixels of images {reach.max():.1f} times as large; divide them by that, or use "
             "the images that were annotated"
         )

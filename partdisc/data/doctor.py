@@ -1,6 +1,5 @@
 """Examine a data set: are all files there, sound, and what their lists say?"""
 
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +8,8 @@ from partdisc.data import SMALL, Listed, record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.contents import Content
 from partdisc.data.coordinates import what_is_wrong
-from partdisc.data.preparation import Seen, Table
+from partdisc.data.preparation import Progress, Seen, Table
 from partdisc.data.settings import DataSettings
-
-Progress = Callable[[Iterable, int, str], Iterable]
 
 # From the mildest on; the last two change the exit status of a check.
 SEVERITIES = ("ok", "note", "warning", "error")
@@ -70,7 +67,6 @@ def examine(listed: Listed, progress: Progress | None = None) -> Examined:
 
     Returns:
         The findings, and what was seen of the sound images.
-
     """
     wanted, listing, records = listed.wanted, listed.listing, listed.records
     shown = progress(records, len(records), "examining") if progress else records

@@ -25,7 +25,7 @@ class Files(dict[str, os.stat_result]):
 
         It may differ in letter case and in how Unicode writes an accent, and may use "\\".
         """
-        plain = posixpath.normpath(name.replace("\\", "/"))
+        plain = _plain(name)
         if plain in self:
             return plain
         alike = self._alike.get(_folded(plain), [])
@@ -33,7 +33,7 @@ class Files(dict[str, os.stat_result]):
 
     def missing(self, name: str) -> str:
         """Say that there is no file of a name, and which one is nearest to it."""
-        alike = self._alike.get(_folded(posixpath.normpath(name.replace("\\", "/"))), [])
+        alike = self._alike.get(_folded(_plain(name)), [])
         if len(alike) > 1:
             return f"no such file, but {' and '.join(alike)}"
         self._sought += 1
@@ -41,7 +41,7 @@ class Files(dict[str, os.stat_result]):
         return f"no such file{near and f'; the nearest is {near}'}"
 
     def _near(self, name: str) -> str:
-        base = posixpath.basename(name.replace("\\", "/"))
+        base = posixpath.basename(_plain(name))
         same = [path for path in self if posixpath.basename(path) == base]
         # Another number is another image, and no slip of the pen.
         near = [path for path in self if _digits(path) == _digits(name)]
@@ -104,7 +104,7 @@ class Place:
 
     def key(self, name: str) -> str | None:
         """Return the file that a name means, relative to the base."""
-        plain = posixpath.normpath(name.replace("\\", "/"))
+        plain = _plain(name)
         if not plain.startswith(("/", "../")) and plain[1:2] != ":":
             found = self._files.find(plain)
         elif found := self._all.find((self._below / plain).as_posix()):
@@ -126,7 +126,7 @@ class Place:
 
     def named(self, name: str) -> str:
         """Return the key that a missing file would have."""
-        return (self._below / posixpath.normpath(name.replace("\\", "/"))).as_posix()
+        return (self._below / _plain(name)).as_posix()
 
     @functools.cached_property
     def _all(self) -> Files:
@@ -153,6 +153,11 @@ def inner(root: pathlib.Path, name: str) -> pathlib.Path:
         return root
     found = [one for one in root.iterdir() if (one / name).exists()]
     return found[0] if len(found) == 1 else root
+
+
+def _plain(name: str) -> str:
+    """Return a name with "/" between its folders, and no step of its path in vain."""
+    return posixpath.normpath(name.replace("\\", "/"))
 
 
 def _digits(name: str) -> str:
