@@ -157,8 +157,9 @@ SECTIONS = {
             low=-1, high=1, unit="cosine"),
         "saliency": Key(True,
             "Whether cells that are unlike their image's corners, so not background, count more."),
-        "slots": Key(1024, "Keep at most so many matches of two images. Not of `mutual`.",
-            low=4, high=1_000_000, unit="matches"),
+        "slots": Key(1024,
+            "Keep at most so many matches of two images, evenly; 0: all. Not of `mutual`.",
+            low=0, high=1_000_000, unit="matches"),
     }),
     "alignment": Section("How a similar image is laid on a training image (section 3.2.2).", {
         "transform": Key("affine", "Kind of transform that is sought.",

@@ -1,12 +1,13 @@
 """The settings of the paper: they differ from the defaults, and run on every config."""
 
 import pathlib
+import re
 
 import pytest
 from program import script
 
 from partdisc.config import base_config, flatten
-from partdisc.deviations import DEVIATIONS, PAPER
+from partdisc.deviations import DEVIATIONS, KEPT, PAPER
 from partdisc.errors import ConfigError
 from partdisc.validation import validate
 
@@ -22,6 +23,15 @@ def test_every_deviation_is_one():
     assert len(PAPER) == sum(len(each.paper) for each in DEVIATIONS)
     for key, value in PAPER.items():
         assert type(value) is type(defaults[key]) and value != defaults[key], key
+
+
+def test_what_is_kept_names_keys_and_says_whether_it_deviates():
+    names = [each.name for each in (*DEVIATIONS, *KEPT)]
+    assert len(set(names)) == len(names)
+    keys = flatten(base_config())
+    for key in re.findall(r"`([a-z_]+\.[a-z_]+)`", " ".join(each.ours for each in KEPT)):
+        assert key in keys, key
+    assert {each.deviates for each in KEPT} == {True, False}
 
 
 @pytest.mark.parametrize(

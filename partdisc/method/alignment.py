@@ -10,6 +10,8 @@ from partdisc.method.matching import Matches, MatchSettings, find_matches, match
 from partdisc.method.transforms import FAMILIES, is_plausible, least_squares, solve
 
 SCORINGS = ("count", "truncated")
+# So many matches are scored at a time: all pairs of cells may match, and mostly few of them do.
+BLOCK = 1024
 
 
 class AlignSettings(NamedTuple):
@@ -101,10 +103,30 @@ def score_transforms(
     Returns:
       [T].
     """
-    closeness = 1.0 - squared_residuals(transforms, matches) / radius**2
-    if scoring == "count":
-        closeness = (closeness >= 0).astype(closeness.dtype)
-    return jnp.maximum(closeness, 0.0) @ matches.weight
+
+
+    def explained(some: Matches) -> jax.Array:
+        closeness = 1.0 - squared_residuals(transforms, some) / radius**2
+        if scoring == "count":
+            closeness = (closeness >= 0).astype(closeness.dtype)
+        return jnp.maximum(closeness, 0.0) @ some.weight
+
+    slots = matches.weight.shape[0]
+    if slots <= BLOCK:
+        return explained(matches)
+    used = jnp.max(jnp.where(matches.weight > 0, jnp.arange(slots) + 1, 0))
+    listed = matches._asdict()
+    count = listed.pop("count")
+    padding = (0, -slots % BLOCK)
+    listed = {k: jnp.pad(v, (padding, (0, 0))[: v.ndim]) for k, v in listed.items()}
+
+    def add_block(state):
+        start, score = state
+        block = jax.tree.map(lambda v: jax.lax.dynamic_slice_in_dim(v, start, BLOCK), listed)
+        return start + BLOCK, score + explained(Matches(**block, count=count))
+
+    nothing = jnp.zeros(transforms.shape[0], matches.weight.dtype)
+    return jax.lax.while_loop(lambda state: state[0] < used, add_block, (0, nothing))[1]
 
 
 def align(

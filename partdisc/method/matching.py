@@ -20,7 +20,7 @@ class MatchSettings(NamedTuple):
       kind: one of `MATCHINGS`, see `find_matches`.
       threshold: smallest cosine of a match, exclusive.
       saliency: whether matches count by how much their cells stand out.
-      slots: M of the kinds `threshold` and `degree`.
+      slots: M of the kinds `threshold` and `degree`; 0 keeps all matches.
     """
 
     kind: str
@@ -82,6 +82,28 @@ def match_cosines(target: jax.Array, source: jax.Array) -> jax.Array:
     return (source @ target.T).T
 
 
+def _listed(passed: jax.Array, slots: int) -> tuple[jax.Array, jax.Array]:
+    """List the places of what passed [N], in order, in M slots; see `find_matches`.
+
+    Returns:
+      int [M], the last place in slots without one; and int [], how many passed.
+    """
+    places = passed.shape[0]
+    running = jnp.cumsum(passed.astype(jnp.int32))
+    count = running[-1]
+    if not slots:
+        # With a slot for each place there is nothing to search, which is far faster.
+        slot = jnp.where(passed, running - 1, places)
+        index = jnp.full(places, places - 1).at[slot].set(jnp.arange(places), mode="drop")
+        return index, count
+    # Slot m holds match number floor(m * count / M): all of them, or an even sample.
+    # In integers, and in two terms so that m * count cannot overflow.
+    slot = jnp.arange(slots, dtype=jnp.int32)
+    even = slot * (count // slots) + slot * (count % slots) // slots
+    wanted = jnp.where(count > slots, even, slot)
+    return jnp.minimum(jnp.searchsorted(running, wanted + 1), places - 1), count
+
+
 def find_matches(
     cosine: jax.Array,
     target_saliency: jax.Array,
@@ -107,7 +129,8 @@ def find_matches(
         `mutual`, pairs above the threshold that are each other's best.
       threshold: smallest cosine of a match (the paper's 0.6), exclusive.
       slots: M for `threshold` and `degree`; where there are more matches, an even
-        sample of them in raster order is kept. `mutual` needs just Q slots.
+        sample of them in raster order is kept. 0: as many as there are pairs, P Q, and
+        all matches are kept, as in the paper. `mutual` needs just Q slots.
 
     Returns:
       The matches.
@@ -126,17 +149,9 @@ def find_matches(
         weight = kept.astype(cosine.dtype)
         count = jnp.sum(kept)
     else:
-        running = jnp.cumsum(passed.reshape(-1).astype(jnp.int32))
-        count = running[-1]
-        # Slot m holds match number floor(m * count / M): all of them, or an even sample.
-        # In integers, and in two terms so that m * count cannot overflow.
-        slot = jnp.arange(slots, dtype=jnp.int32)
-        even = slot * (count // slots) + slot * (count % slots) // slots
-        wanted = jnp.where(count > slots, even, slot)
-        index = jnp.searchsorted(running, wanted + 1)
-        index = jnp.minimum(index, targets * sources - 1)
+        index, count = _listed(passed.reshape(-1), slots)
         target, source = index // sources, index % sources
-        weight = (wanted < count).astype(cosine.dtype)
+        weight = (jnp.arange(len(index)) < count).astype(cosine.dtype)
         if kind == "degree":
             target_degree = jnp.sum(passed, axis=1)[target]
             source_degree = jnp.sum(passed, axis=0)[source]

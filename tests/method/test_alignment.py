@@ -10,6 +10,7 @@ from kernels import jitted
 from scipy.stats import chisquare
 
 from partdisc.method.alignment import (
+    BLOCK,
     SCORINGS,
     Alignment,
     AlignSettings,
@@ -325,6 +326,19 @@ def test_residuals_and_scores_are_the_loop(rng, scoring):
         assert (squared[index, ~near] > 800).all()
         assert float(scores[index]) == pytest.approx(score, abs=1e-2)
     assert 50 < behind.sum() < 1200
+
+
+@pytest.mark.parametrize("scoring", SCORINGS)
+@pytest.mark.parametrize("used", [0, 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
+def test_matches_in_many_blocks_count_once_each(rng, scoring, used):
+    transforms = np.eye(3, dtype=np.float32) + rng.normal(0, 0.1, (5, 3, 3)).astype(np.float32)
+    transforms[:, 2] = [0, 0, 1]
+    source, target = rng.uniform(0, 9, (2, 3 * BLOCK + 7, 2))
+    weight = rng.random(len(source)) * (np.arange(len(source)) < used)
+    matches = matches_of(source, target, weight)
+    scores = score_transforms(jnp.asarray(transforms), matches, scoring=scoring, radius=3.0)
+    expected = [loop_score(each, matches, scoring, 3.0)[0] for each in transforms]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_radius_is_inclusive():

@@ -42,7 +42,7 @@ def loop_matches(
         pairs.sort(key=lambda pair: pair[1])
     count = len(pairs)
     kept = pairs
-    if kind != "mutual" and count > slots:
+    if kind != "mutual" and 0 < slots < count:
         kept = [pairs[m * count // slots] for m in range(slots)]
     listed = []
     for p, q in kept:
@@ -75,7 +75,7 @@ def random_case(rng, *, levels=None):
 
 @pytest.mark.parametrize("kind", MATCHINGS)
 @pytest.mark.parametrize("levels", [None, 2, 5])
-@pytest.mark.parametrize("slots", [400, 37, 4])
+@pytest.mark.parametrize("slots", [0, 400, 37, 4])
 def test_find_matches_is_the_loop(rng, kind, levels, slots):
     for threshold in (0.0, 0.3, 0.6, 0.95):
         case = random_case(rng, levels=levels)
@@ -83,7 +83,7 @@ def test_find_matches_is_the_loop(rng, kind, levels, slots):
         matches = find_matches(*case, jnp.array(TARGET), jnp.array(SOURCE), **options)
         expected, count = loop_matches(*case, TARGET, SOURCE, **options)
         assert int(matches.count) == count
-        assert len(matches.weight) == (Q if kind == "mutual" else slots)
+        assert len(matches.weight) == (Q if kind == "mutual" else slots or P * Q)
         found = listed_matches(matches)
         assert [one[:2] for one in found] == [one[:2] for one in expected]
         np.testing.assert_allclose(
@@ -113,7 +113,8 @@ def test_the_sample_is_even_for_every_count(slots):
 
 @pytest.mark.parametrize("kind", MATCHINGS)
 @pytest.mark.parametrize("rubbish", [0.0, 1.0])
-def test_padding_never_matches(kind, rubbish):
+@pytest.mark.parametrize("slots", [0, 500])
+def test_padding_never_matches(kind, rubbish, slots):
     # Below every real cosine, and above.
     cosine = np.full((P, Q), rubbish, np.float32)
     cosine[:20, :15] = -np.float32(0.5) + 0.01 * np.arange(300).reshape(20, 15) / 300
@@ -125,7 +126,7 @@ def test_padding_never_matches(kind, rubbish):
         jnp.array(SOURCE),
         kind=kind,
         threshold=-0.9,
-        slots=500,
+        slots=slots,
     )
     assert int(matches.count) == (1 if kind == "mutual" else 300)
     used = np.asarray(matches.weight) > 0
