@@ -129,7 +129,7 @@ KEPT = (
         "length of the training",
         False,
         "`train.steps` of the data set's config, of 4 images each, at a rate of "
-        "1 / (1 + 0.1 x step), as PyTorch reads \"a learning decay of 0.1\".",
+        '1 / (1 + 0.1 x step), as PyTorch reads "a learning decay of 0.1".',
     ),
     Kept(
         "pools while training goes on",

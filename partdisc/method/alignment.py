@@ -104,7 +104,6 @@ def score_transforms(
       [T].
     """
 
-
     def explained(some: Matches) -> jax.Array:
         closeness = 1.0 - squared_residuals(transforms, some) / radius**2
         if scoring == "count":
