@@ -255,7 +255,8 @@ SECTIONS = {
     "report": Section("The page and the pictures of a run.", {
         "photos": Key(400, "Photos on the page, spread over all.", low=1, high=2000,
             unit="images"),
-        "images": Key(6, "Rows of a picture.", low=1, high=100, unit="images"),
+        "images": Key(6, "Rows of a picture. 0: no pictures, the page alone.",
+            low=0, high=100, unit="images"),
         "channels": Key(6, "Columns of a picture.", low=1, high=100, unit="channels"),
     }),
     "table": Section("A table of the paper, made by `--mode=table`.", {

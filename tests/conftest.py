@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-from program import DEMO, QUICK, ROOT
+from program import DEMO, DRAWN, QUICK, ROOT
 
 os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4 {QUICK}"
@@ -121,7 +121,7 @@ def whole(run, tmp_path_factory, worker_id):
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            ended = run(*DEMO, f"--workdir={workdir}")
+            ended = run(*DEMO, *DRAWN, f"--workdir={workdir}")
             assert ended.returncode == 0, ended.stderr
             printed.write_text(ended.stdout)
     own = tmp_path_factory.mktemp("whole") / "run"

@@ -25,8 +25,7 @@ SMALL = [
     "--config.train.batch=2",
     "--config.train.steps=12",
     "--config.train.checkpoint_every=4",
-    "--config.report.images=2",
-    "--config.report.channels=2",
+    "--config.report.images=0",
 ]
 DEMO = [
     "--config=configs/demo.py",
@@ -37,6 +36,8 @@ DEMO = [
     "--config.evaluation.protocols=default,cub_box",
     *SMALL,
 ]
+# Pictures take as long as all the rest.
+DRAWN = ["--config.report.images=2", "--config.report.channels=2"]
 FOLDER = [
     "--config.backbone.weights=random",
     "--config.backbone.center=True",

@@ -51,7 +51,7 @@ class ReportSettings(NamedTuple):
     """How much is drawn.
 
     Attributes:
-      images: rows of a picture.
+      images: rows of a picture; 0 for none.
       channels: columns of a picture.
       photos: on the page.
     """
@@ -86,13 +86,18 @@ def write_report(
         into the pictures.
 
     Returns:
-      The PNG files.
+      The PNG files; none, and none of an earlier run are left, if none are wanted.
     """
     written: list[pathlib.Path] = []
+    folder = workdir.path / "report"
+    if not config.report.images:
+        for name in _CAPTIONS:  # Those of another run are not of this one.
+            (folder / f"{name}.png").unlink(missing_ok=True)
+        return written
     note = RANDOM_NOTE if config.backbone.weights == "random" else ""
 
     def draw(figure: Callable, name: str, *arrays: Any, caption: str = "", **options: Any) -> None:
-        path = workdir.path / "report" / f"{name}.png"
+        path = folder / f"{name}.png"
         figure(*arrays, Page(path, caption, note), **options)
         written.append(path)
 
@@ -121,7 +126,7 @@ def write_page(
       pictures: from `write_report`.
     """
     files = {file.stem: file for file in pictures}
-    drawings = [Drawn(files[name], caption) for name, caption in _CAPTIONS.items()]
+    drawings = [Drawn(files[name], said) for name, said in _CAPTIONS.items() if name in files]
     page = workdir.path / "report" / "index.html"
     title = f"Parts of {workdir.path.name}"
     write_run_page(page, run, Told(title, results, drawings, config.report.photos))

@@ -81,7 +81,9 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize("name", DINOV2)
 def test_dinov2(folder, name, height, width):
     weights = load_weights(backbone(name, "norm"), str(folder(name)), seed=0)
-    for layer in ("norm", "block7", "block9_keys"):
+    # The layers before the last are parts of it: one size is enough for them.
+    before = ("block7", "block9_keys") if (height, width) == IMAGE_SIZES[1] else ()
+    for layer in ("norm", *before):
         assert_golden(name, layer, f"{height}x{width}", weights, image(height, width))
 
 

@@ -10,7 +10,7 @@ import time
 import jax
 import numpy as np
 import pytest
-from program import DEMO, ROOT, one_line, run_here, trained
+from program import DEMO, DRAWN, ROOT, one_line, run_here, trained
 
 
 def steps_done(workdir):
@@ -125,7 +125,7 @@ def test_pools_refreshed_in_training_survive_a_kill_too(survives, tmp_path):
 def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(survives, whole, tmp_path):
     templates = [*DEMO, "--config.train.objective=part_templates"]
     shutil.copytree(whole[0], tmp_path / "whole")
-    ended = run_here(*templates, f"--workdir={tmp_path / 'whole'}", "--overwrite")
+    ended = run_here(*templates, *DRAWN, f"--workdir={tmp_path / 'whole'}", "--overwrite")
     assert ended.returncode == 0, ended.stderr
     assert "features:" not in ended.stderr and "clusters:" not in ended.stderr
     results = json.loads((tmp_path / "whole" / "results.json").read_text())

@@ -70,7 +70,7 @@ def test_new_photos_by_the_command_line(run, whole, tmp_path):
 def test_parts_from_python(tmp_path):
     pictures = [shapes.draw(3, n, 64)[0] for n in range(6)]
     options = {"backbone__weights": "random", "backbone__center": True, "train__batch": 1}
-    options |= {"pools__size": 1, "report__channels": 2, "report__images": 2, "parts__wanted": "3"}
+    options |= {"pools__size": 1, "report__images": 0, "parts__wanted": "3"}
     for argument in SMALL[:3] + SMALL[5:7]:
         key, _, value = argument.removeprefix("--config.").partition("=")
         options[key.replace(".", "__")] = int(value) if value.isdecimal() else value
@@ -118,7 +118,8 @@ def test_the_example_runs_as_it_is_written(tmp_path, monkeypatch, capsys):
         ("parts__count=128", "parts__count=8"),
         (
             "short_side=160,",
-            "short_side=64, pools__size=2, train__batch=2, clusters__iterations=5,",
+            "short_side=64, pools__size=2, train__batch=2, clusters__iterations=5, "
+            "report__images=0,",
         ),
     ):
         assert old in code
