@@ -50,7 +50,8 @@ def _said(error: Exception) -> str:
 def image_trials(count: int, place: pathlib.Path, rng: random.Random) -> Iterator[str]:
     """Mutate images of every format: what is read is an image of the size that it says."""
     pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
-    kinds = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+    kinds = ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"]
+    kinds += ["HEIF"] * decoding.READS_HEIF
     sound = []
     for kind in kinds:
         file = io.BytesIO()

@@ -6,6 +6,7 @@ reaches the device.
 
 import contextlib
 import io
+import logging
 import math
 import threading
 import warnings
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from partdisc import errors
 
@@ -34,6 +35,9 @@ with contextlib.suppress(ImportError):
     pillow_heif.register_heif_opener()
     _FORMATS.append("HEIF")
 READS_HEIF = "HEIF" in _FORMATS
+
+# What is wrong with a file is said in one line of ours.
+logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
 
 _EXIF_ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -143,7 +147,7 @@ def decode_smaller(data: bytes, divisor: int, *, max_pixels: int = MAX_PIXELS) -
     """
     with _opened(data, max_pixels) as image:
         if divisor > 1:
-            image.draft(None, tuple(-(-side // divisor) for side in image.size))
+            _draft(image, tuple(-(-side // divisor) for side in image.size))
         return _rgb(_upright(image)).pixels
 
 
@@ -156,8 +160,8 @@ def check(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Checked:
     with _opened(data, max_pixels) as image:
         stored, deep = image.size[::-1], image.mode[0] in "IF" or _has_deep_colours(image)
         # All of it is read, and a JPEG not spread out to all its pixels.
-        image.draft(None, (1, 1))
-        image.load()
+        _draft(image, (1, 1))
+        _load(image)
         size = Frame(stored, _orientation(image, type(image).getexif)).upright
     return Checked(size, examine(data, max_pixels=max_pixels).note if deep else "")
 
@@ -242,8 +246,23 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         start = end
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _draft(image: Image.Image, size: tuple[int, int]) -> None:
+    """Have a JPEG decoded at the fraction of its size that is next above the one given."""
+    # Of others a draft is a thumbnail: another picture, whatever becomes of this one.
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        image.draft(None, size)
+
+
+def _load(image: Image.Image) -> None:
+    said = image.size
     image.load()
+    if image.size != said:
+        height, width = image.height, image.width
+        raise errors.DataError(f"damaged: it says {said[1]} x {said[0]}, and is {height} x {width}")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    _load(image)
     turn = _UPRIGHT.get(_orientation(image, type(image).getexif))
     return image if turn is None else image.transpose(turn)
 

@@ -310,21 +310,61 @@ def test_heic_says_what_to_install(monkeypatch):
         decoding.decode(data)
 
 
-def test_heic_is_read_where_the_plugin_is(pixels):
-    pytest.importorskip("pillow_heif")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_heic_is_read_where_the_plugin_is(pixels, mode, orientation):
+    """Such a file says in its own way how it is turned; what its EXIF says is not asked."""
     smooth = np.repeat(np.repeat(pixels, 16, axis=0), 16, axis=1)
-    decoded = decoding.decode(encode(Image.fromarray(smooth), "HEIF", quality=95))
-    assert decoded.shape == smooth.shape and np.abs(decoded.astype(int) - smooth).mean() < 12
+    stored = Image.fromarray(smooth).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(stored, "HEIF", quality=95, exif=exif)
+    decoded, expected = decoding.decode(data), np.asarray(stored.convert("RGB"), int)
+    assert decoded.shape == smooth.shape == (*decoding.read_frame(data).upright, 3)
+    assert decoding.check(data).size == decoded.shape[:2]
+    assert np.abs(decoded - expected).mean() < 12
+    with pytest.raises(errors.DataError, match="damaged|not an image"):
+        decoding.decode(data[: len(data) // 2])
 
 
-def test_pillow_says_nothing_on_the_screen(pixels, tmp_path):
-    bad = encode(Image.fromarray(pixels), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
-    (tmp_path / "odd.jpg").write_bytes(bad)
+@pytest.mark.parametrize("place,value", [(0, 127), (8, 127), (16, 40), (24, 1)])
+def test_an_image_that_is_not_as_large_as_it_says(pixels, place, value):
+    """Of a HEIC the cut of the coded picture can be damaged."""
+    data = bytearray(encode(Image.fromarray(pixels).resize((64, 48)), "HEIF", quality=95))
+    data[data.index(b"clap") + 4 + place + 3] = value
+    for read in (decoding.decode, decoding.check):
+        with pytest.raises(errors.DataError, match="damaged: it says .* x .*, and is"):
+            read(bytes(data))
+
+
+def test_a_thumbnail_is_not_the_image():
+    """A draft of a HEIC is its thumbnail, which is not as sharp and may be whole alone."""
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (64, 96, 3), np.uint8)).resize((384, 256))
+    data = encode(image, "HEIF", quality=95, thumbnails=[64])
+    with Image.open(io.BytesIO(data)) as opened:
+        assert opened.info["thumbnails"]
+    whole = decoding.decode(data)
+    np.testing.assert_array_equal(decoding.decode_smaller(data, 8), whole)
+    assert decoding.check(data).size == (256, 384)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_pillow_says_nothing_on_the_screen(pixels, tmp_path, kind):
+    if kind == "JPEG":
+        bad = encode(Image.fromarray(pixels), kind, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    else:
+        # Entry 277 says how many samples a pixel has.
+        sound = encode(Image.fromarray(pixels), kind)
+        bad = sound.replace(b"\x15\x01\x03\0\x01\0\0\0\x03", b"\x15\x01\x03\0\x01\0\0\0\x5a")
+        assert bad != sound
+    (tmp_path / "odd").write_bytes(bad)
     code = (
         "import pathlib, sys\nfrom partdisc.data import decoding\n"
         "data = pathlib.Path(sys.argv[1]).read_bytes()\n"
-        "decoding.decode(data), decoding.read_frame(data), decoding.check(data)"
+        "try:\n  decoding.decode(data), decoding.read_frame(data), decoding.check(data)\n"
+        "except decoding.errors.DataError: pass"
     )
-    arguments = [sys.executable, "-c", code, str(tmp_path / "odd.jpg")]
+    arguments = [sys.executable, "-c", code, str(tmp_path / "odd")]
     ended = subprocess.run(arguments, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
