@@ -10,7 +10,6 @@ import logging
 import math
 import threading
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from partdisc import errors
+from partdisc.data.png import has_late_metadata, sound_png
 
 # An image of more pixels is refused before it is decompressed, where no other limit is given.
 # From twice 89 million on Pillow refuses by itself.
@@ -54,7 +54,6 @@ _UPRIGHT = {
 _TURNED = (5, 6, 7, 8)
 # How many bits of 16 cameras and instruments use.
 _BITS = (8, 10, 12, 14, 16)
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 # What Pillow finds odd about metadata is of no use to who looks for parts.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
@@ -174,7 +173,7 @@ def read_frame(data: bytes) -> Frame:
     """
     with _opened(data, math.inf) as image:
         # Of a PNG Pillow reads all pixels in search of metadata, which stands before them.
-        before = isinstance(image, PngImagePlugin.PngImageFile) and not _late_metadata(data)
+        before = isinstance(image, PngImagePlugin.PngImageFile) and not has_late_metadata(data)
         exif = Image.Image.getexif if before else type(image).getexif
         return Frame(image.size[::-1], _orientation(image, exif))
 
@@ -190,7 +189,7 @@ def _opened(data: bytes, max_pixels: float) -> Iterator[Image.Image]:
     if not data:
         raise errors.DataError("the file is empty")
     try:
-        with Image.open(io.BytesIO(_sound(data)), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(sound_png(data)), formats=_FORMATS) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise errors.DataError(f"{height} x {width}: more than {max_pixels:,} pixels")
@@ -209,41 +208,6 @@ def _opened(data: bytes, max_pixels: float) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow's readers raise nearly anything on damaged bytes.
         reason = " ".join(str(error).split()) or type(error).__name__
         raise errors.DataError(f"damaged: {reason}") from None
-
-
-def _sound(data: bytes) -> bytes:
-    """Return a PNG without those of its metadata that are damaged: they spoil no pixel.
-
-    Chunks whose name begins in lower case need not be understood to show the image.
-    """
-    if not data.startswith(_PNG):
-        return data
-    kept, end = [_PNG], len(_PNG)
-    for name, start, end in _chunks(data):
-        spoils_none = name[:1].islower() and name != b"tRNS"
-        checksum = int.from_bytes(data[end - 4 : end], "big")
-        if not spoils_none or zlib.crc32(data[start + 4 : end - 4]) == checksum:
-            kept.append(data[start:end])
-    kept.append(data[end:])
-    return data if sum(map(len, kept)) == len(data) else b"".join(kept)
-
-
-def _late_metadata(data: bytes) -> bool:
-    """Say whether a PNG has metadata behind its pixels."""
-    names = [name for name, _, _ in _chunks(data)]
-    behind = names[names.index(b"IDAT") :] if b"IDAT" in names else []
-    return any(name[:1].islower() for name in behind)
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield the name, the start and the end of each whole chunk of a PNG."""
-    start = len(_PNG)
-    while start + 12 <= len(data):
-        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
-        if end > len(data):
-            return
-        yield data[start + 4 : start + 8], start, end
-        start = end
 
 
 def _draft(image: Image.Image, size: tuple[int, int]) -> None:
