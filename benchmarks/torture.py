@@ -48,7 +48,7 @@ COUNTS = {
 
 def started(workdir: pathlib.Path, **options) -> subprocess.Popen:
     """Start a small run, without a cache of compiled programs."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_COMPILATION")}
+    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
     return subprocess.Popen(
         [sys.executable, "-m", "partdisc", *RUN, f"--workdir={workdir}"],
         env=environment | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},

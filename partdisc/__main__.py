@@ -3,17 +3,22 @@
 Any key of the config can be set: `--config.train.steps=300`.
 """
 
+import contextlib
 import functools
+import hashlib
 import os
 import pathlib
+import platform
 import re
 import signal
 import sys
+import warnings
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from partdisc.errors import ConfigError, PartdiscError, Stopped, shortened
+from partdisc.paths import cache_folder
 from partdisc.presets import config_file
 from partdisc.validation import check_key, validate
 
@@ -113,6 +118,7 @@ def main(argv: list[str], command: str) -> int:
     logging.set_verbosity(logging.WARNING)  # the libraries' own chatter
     if _DETERMINISTIC.value:  # JAX reads it when it starts.
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_SAME_BITS}".strip()
+    _keep_compiled()
     if _MODE.value == "predict":
         from partdisc.export.command import Asked, predict
 
@@ -129,6 +135,25 @@ def main(argv: list[str], command: str) -> int:
     )
     workdir = _WORKDIR.value or os.path.join("runs", _name())
     return experiment.run(_CONFIG.value, workdir, _MODE.value, asked)
+
+
+def _keep_compiled() -> None:
+    """Have JAX keep what it compiles, for the next run, where nothing else is asked of it."""
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    # A home is seen by many machines, and what is compiled for one may crash on another.
+    about = [platform.machine(), platform.processor()]
+    with contextlib.suppress(OSError):
+        told = pathlib.Path("/proc/cpuinfo").read_text()
+        about += re.findall(r"^(?:model name|flags|CPU part|Features)\s*:.*", told, re.MULTILINE)
+    kind = hashlib.sha256("\n".join(sorted(set(about))).encode()).hexdigest()[:16]
+    folder = cache_folder() / "compiled" / kind
+    with contextlib.suppress(OSError):  # It is for speed alone.
+        folder.mkdir(parents=True, exist_ok=True)
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        # A program that cannot be read, as that of a killed run, is compiled again.
+        warnings.filterwarnings("ignore", r"Error (reading|writing) persistent compilation cache")
 
 
 def _policy() -> str:

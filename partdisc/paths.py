@@ -7,3 +7,8 @@ import pathlib
 def user_path(given: str | os.PathLike) -> pathlib.Path:
     """Return the path that a user means: `~` is their home, and `$NAME` what it stands for."""
     return pathlib.Path(os.path.expanduser(os.path.expandvars(given)))
+
+
+def cache_folder() -> pathlib.Path:
+    """Return the folder of what can be had again, which runs share."""
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "partdisc"

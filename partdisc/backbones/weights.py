@@ -18,7 +18,7 @@ from partdisc.backbones.network import ARCHITECTURES, Backbone
 from partdisc.backbones.preprocessing import KERAS, Preprocessing
 from partdisc.backbones.published import DOWNLOADS, HUB_FILE, check_digest
 from partdisc.errors import WeightsError
-from partdisc.paths import user_path
+from partdisc.paths import cache_folder, user_path
 
 # Spread of embeddings that are drawn, as of those that a transformer starts its training with.
 _EMBEDDING = np.float32(0.02)
@@ -109,7 +109,7 @@ def _draw(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
 
 
 def _automatic(backbone: Backbone) -> Weights:
-    cache = user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "partdisc"
+    cache = cache_folder()
     named = os.environ.get("PARTDISC_WEIGHTS")
     folders = [user_path(named)] if named else []
     if named and not folders[0].is_dir():

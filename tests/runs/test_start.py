@@ -38,6 +38,28 @@ def test_a_run_ends_with_the_command_that_goes_on(run, whole):
     assert ended.stdout.splitlines()[-1].startswith("  python -m partdisc --mode=predict --workdir")
 
 
+def test_compiled_programs_are_kept_for_the_next_run(
+    run, environment, whole, tmp_path, monkeypatch
+):
+    """In the user's cache; a damaged one is compiled again, without a word."""
+    monkeypatch.delitem(environment, "JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setitem(environment, "XDG_CACHE_HOME", str(tmp_path / "cache"))
+    given = (
+        "--mode=predict",
+        f"--workdir={whole[0]}",
+        f"--images={photos(tmp_path / 'photos', 1)}",
+    )
+    assert run(*given, f"--out={tmp_path / 'first'}").returncode == 0
+    kept = {path: path.read_bytes() for path in tmp_path.glob("cache/partdisc/compiled/*/*-cache")}
+    assert len(kept) > 2
+    largest = max(kept, key=lambda path: len(kept[path]))
+    largest.write_bytes(kept[largest][:100])
+    ended = run(*given, f"--out={tmp_path / 'again'}")
+    assert ended.returncode == 0 and "cache" not in ended.stderr and "rror" not in ended.stderr
+    assert {path: path.read_bytes() for path in kept} == kept | {largest: kept[largest][:100]}
+    assert set(tmp_path.glob("cache/partdisc/compiled/*/*-cache")) == set(kept)
+
+
 @WAYS
 @pytest.mark.parametrize("arguments", [["--help"], [*DEMO, "--mode=check"]])
 def test_nobody_reads_on(environment, tmp_path, start, arguments):
