@@ -17,7 +17,7 @@ from benchmarks import reference
 from partdisc.backbones import backbone, load_weights, unit_features
 from partdisc.config import base_config
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.step import initial_state, train_step
+from partdisc.discovery.step import initial_state, step_members, train_step
 from partdisc.discovery.supervision import Images
 from partdisc.method import matching, pseudo_gt, similarity
 from partdisc.method.alignment import align_pairs
@@ -162,7 +162,8 @@ def training_step():
 
         def one_step(settings=settings, state=state):
             state = jax.tree.map(jnp.copy, state)
-            return train_step(settings, state, images, members, np.arange(4), jax.random.key(0))
+            rows = step_members(settings, members, np.arange(4))
+            return train_step(settings, state, images, rows, jax.random.key(0), cells=CELLS)
 
         rates.append(1 / seconds(one_step))
     return "training step", "steps/s", *rates, "without any transform"

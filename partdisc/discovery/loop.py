@@ -13,9 +13,9 @@ from partdisc.discovery.checkpoints import Checkpoints
 from partdisc.discovery.log import Log, collapse
 from partdisc.discovery.pools import PoolSettings, find_pools
 from partdisc.discovery.run import Run
-from partdisc.discovery.step import State, initial_state, train_step
+from partdisc.discovery.step import State, initial_state, step_members, train_step
 from partdisc.discovery.stopping import held_back
-from partdisc.discovery.supervision import Images, StepSettings
+from partdisc.discovery.supervision import Images, StepSettings, padded
 from partdisc.discovery.training import (
     FOLDER,
     Training,
@@ -158,11 +158,11 @@ class Told(NamedTuple):
 def _steps(course: Course, state: State, checkpoints: Checkpoints, told: Told) -> State:
     """Do the steps that are left, or those until it is asked to stop."""
     plan, settings, images, members, _ = course
-    count, steps, first = images.features.shape[0], plan.steps, int(state.step)
+    (count, most, _), steps, first = images.features.shape, plan.steps, int(state.step)
+    sizes = np.asarray(images.grids).prod(axis=1)
     parts, background = settings.layer.parts, settings.labels.background
     base_key = jax.random.key(plan.seed)
     refresh = plan.refresh(count)
-    members = jnp.asarray(members)
     pending, warned, clock = None, False, time.monotonic()
 
     def record(step: int, metrics: dict[str, jax.Array]) -> None:
@@ -179,7 +179,9 @@ def _steps(course: Course, state: State, checkpoints: Checkpoints, told: Told) -
         if refresh and (step % refresh == 0 or step == first):
             members = _refreshed(course, state, checkpoints, step // refresh)
         targets = targets_of_step(step, count, plan.batch, plan.seed)
-        state, metrics = train_step(settings, state, images, members, targets, base_key)
+        rows = step_members(settings, members, targets)
+        cells = padded(int(sizes[rows].max()), most)
+        state, metrics = train_step(settings, state, images, rows, base_key, cells=cells)
         # Fetched one step late, so that the host never makes the device wait.
         if pending is not None:
             record(*pending)
@@ -194,7 +196,7 @@ def _steps(course: Course, state: State, checkpoints: Checkpoints, told: Told) -
     return state
 
 
-def _refreshed(course: Course, state: State, checkpoints: Checkpoints, epoch: int) -> jax.Array:
+def _refreshed(course: Course, state: State, checkpoints: Checkpoints, epoch: int) -> np.ndarray:
     """Return the pools [N, J] of an epoch, made by the layer as it was at its start.
 
     They are kept in a file, and the state they were made from is saved before, so that a
@@ -202,7 +204,7 @@ def _refreshed(course: Course, state: State, checkpoints: Checkpoints, epoch: in
     """
     plan, settings, images, members, workdir = course
     if epoch == 0:
-        return jnp.asarray(members)
+        return members
     name, refresh_key = "pools-refreshed.npz", digest(plan.key, epoch)
     saved = workdir.load(name, refresh_key)
     if saved is None:
@@ -212,4 +214,4 @@ def _refreshed(course: Course, state: State, checkpoints: Checkpoints, epoch: in
         )
         saved = {"members": members, "distances": distances}
         workdir.save(name, refresh_key, **saved)
-    return jnp.asarray(saved["members"])
+    return saved["members"]

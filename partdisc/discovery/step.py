@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from partdisc.discovery.supervision import (
@@ -15,7 +16,6 @@ from partdisc.discovery.supervision import (
     forward,
     gather,
     supervise,
-    with_pools,
 )
 from partdisc.method.alignment import is_identity
 from partdisc.method.loss import coherence_loss
@@ -82,14 +82,24 @@ def template_objective(
 OBJECTIVES = {"alignment": alignment_objective, "part_templates": template_objective}
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def step_members(settings: StepSettings, pools: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the images that a step looks at, int [B, 1 + J]: targets, and of `pools` theirs.
+
+    Part templates have no pools: J is 0.
+    """
+    taught = pools if settings.objective == "alignment" else pools[:, :0]
+    return np.concatenate([targets[:, None], taught[targets]], axis=1)
+
+
+@functools.partial(jax.jit, static_argnames=("settings", "cells"), donate_argnames="state")
 def train_step(
     settings: StepSettings,
     state: State,
     images: Images,
-    pools: jax.Array,
-    targets: jax.Array,
+    members: jax.Array,
     base_key: jax.Array,
+    *,
+    cells: int,
 ) -> tuple[State, dict[str, jax.Array]]:
     """Do one step on a batch of targets.
 
@@ -97,16 +107,15 @@ def train_step(
       settings: static settings.
       state: what training changes; its buffers are reused.
       images: the training images.
-      pools: int32 [N, J].
-      targets: int32 [B], rows of `images`.
+      members: int32 [B, 1 + J], rows of `images`, of `step_members`.
       base_key: key of the run; the step's own key is folded from it.
+      cells: P of the batch, which none of its maps may exceed.
 
     Returns:
       The next state, and metrics of this step, each [].
     """
     key = jax.random.fold_in(base_key, state.step)
-    taught = settings.objective == "alignment"
-    batch = gather(images, with_pools(targets, pools if taught else pools[:, :0]))
+    batch = gather(images, members, cells)
     objective = functools.partial(OBJECTIVES[settings.objective], settings, batch=batch, key=key)
     (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
     optimizer = adagrad(learning_rate(**settings.rate._asdict()))

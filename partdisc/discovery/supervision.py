@@ -1,6 +1,7 @@
 """What a batch is trained towards: its pools aligned, its cells labelled (section 3.2.2-3)."""
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +20,8 @@ from partdisc.method.warp import mean_map, warp_weights
 
 # Images of one pass of a small kernel over all.
 CHUNK = 64
+# The sizes that maps of a batch are filled up to differ by this factor at least.
+STEP = 1.25
 
 
 class StepSettings(NamedTuple):
@@ -87,12 +90,31 @@ def with_pools(targets: jax.Array, pools: jax.Array) -> jax.Array:
     return jnp.concatenate([targets[:, None], pools[targets]], axis=1)
 
 
-def gather(images: Images, members: jax.Array) -> Batch:
-    """Collect the maps of images: rows [B, 1 + J] of targets, each followed by its pool."""
+def padded(needed: int, most: int) -> int:
+    """Return how many cells the maps of a batch have room for, whose largest needs so many.
+
+    One of a few numbers up to `most`, that of the largest image: a program is compiled for each.
+    One long image among thousands would else make every step as slow as its own.
+    """
+    cells = most
+    while (fewer := math.ceil(cells / STEP)) >= needed and fewer < cells:
+        cells = fewer
+    return cells
+
+
+def gather(images: Images, members: jax.Array, cells: int = 0) -> Batch:
+    """Collect the maps of images: rows [B, 1 + J] of targets, each followed by its pool.
+
+    Args:
+      images: all of them.
+      members: int [B, 1 + J].
+      cells: P of the batch, which none of its maps may exceed; 0 for that of all images.
+    """
+    cells = cells or images.features.shape[1]
     grids = images.grids[members]
-    valid = jax.vmap(jax.vmap(lambda grid: cell_validity(grid, images.features.shape[1])))(grids)
-    features = centred(images.features[members], images.offset)
-    return Batch(features, grids, images.saliency[members], valid)
+    valid = jax.vmap(jax.vmap(lambda grid: cell_validity(grid, cells)))(grids)
+    features = centred(images.features[members, :cells], images.offset)
+    return Batch(features, grids, images.saliency[members, :cells], valid)
 
 
 class Supervision(NamedTuple):

@@ -12,7 +12,13 @@ from kernels import jitted
 from partdisc import config as configuration
 from partdisc.discovery import supervision as teaching
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.step import State, initial_state, step_metrics, train_step
+from partdisc.discovery.step import (
+    State,
+    initial_state,
+    step_members,
+    step_metrics,
+    train_step,
+)
 from partdisc.discovery.supervision import Images
 from partdisc.method.part_templates import template_loss
 from partdisc.method.pseudo_gt import background_cells
@@ -69,6 +75,11 @@ def planted(rng) -> tuple[Images, dict, np.ndarray, np.ndarray]:
 def start(settings, params) -> State:
     """Return a first state with buffers of its own: a step donates them."""
     return initial_state(settings, jax.tree.map(jnp.copy, params))
+
+
+def one_step(settings, state, images, pools, targets=TARGETS, key=KEY, cells=CELLS):
+    members = step_members(settings, pools, targets)
+    return train_step(settings, state, images, members, key, cells=cells)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -134,7 +145,7 @@ def test_loss_and_gradient_equal_numpy_with_the_supervision_held_fixed(planted):
     def through_own_only(moved):
         return reference_loss(reference_probs(moved, batch)[:, 0], fixed[:, 1:], supervision)
 
-    state, metrics = train_step(settings, start(settings, params), images, pools, TARGETS, KEY)
+    state, metrics = one_step(settings, start(settings, params), images, pools)
     assert float(metrics["loss"]) == pytest.approx(through_all(exact), rel=1e-5)
     # After the first step the accumulator holds the squared gradient.
     squares = optax.tree_utils.tree_get(state.optimizer, "sum_of_squares")
@@ -147,10 +158,34 @@ def test_loss_and_gradient_equal_numpy_with_the_supervision_held_fixed(planted):
         assert np.abs(found - without[name]).max() > 0.1 * scale
 
 
+@pytest.mark.parametrize("objective", ["alignment", "part_templates"])
+def test_room_that_no_map_needs_changes_nothing(planted, objective):
+    images, params, pools, _ = planted
+    settings = settings_for(objective=objective)
+    state, metrics = one_step(settings, start(settings, params), images, pools)
+    tight, same = one_step(settings, start(settings, params), images, pools, cells=30)
+    assert metrics.keys() == same.keys()
+    for name, value in metrics.items():
+        assert float(value) == pytest.approx(float(same[name]), rel=1e-5), name
+    for name, leaf in state.params.items():
+        np.testing.assert_allclose(tight.params[name], leaf, atol=1e-4)
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 196, 294, 700, 12_000])
+def test_maps_are_filled_up_to_one_of_a_few_sizes(most):
+    needed = np.unique(np.geomspace(1, most, 300).astype(int))
+    sizes = [teaching.padded(int(one), most) for one in needed]
+    assert all(
+        one <= size <= max(1.25 * one + 1, 5) for one, size in zip(needed, sizes, strict=True)
+    )
+    assert sizes == sorted(sizes) and sizes[-1] == most
+    assert len(set(sizes)) <= 3 + np.log(most) / np.log(1.25)
+
+
 def test_the_first_update_is_that_of_adagrad(planted):
     images, params, pools, _ = planted
     settings = settings_for()
-    state, _ = train_step(settings, start(settings, params), images, pools, TARGETS, KEY)
+    state, _ = one_step(settings, start(settings, params), images, pools)
     assert int(state.step) == 1
     moved = np.abs(np.asarray(state.params["centres"]) - params["centres"])
     np.testing.assert_allclose(moved, 2e-2, rtol=1e-3)
@@ -162,7 +197,7 @@ def train(settings, planted, steps: int):
     for number in range(steps):
         first = number * 3 % COUNT
         targets = np.array([first, first + 1, first + 2], np.int32)
-        state, metrics = train_step(settings, state, images, pools, targets, KEY)
+        state, metrics = one_step(settings, state, images, pools, targets)
         losses.append(float(metrics["loss"]))
     return state, losses
 
@@ -248,7 +283,7 @@ def test_without_matches_the_maps_lie_as_they_are(planted):
     images, params, pools, _ = planted
     images = images._replace(saliency=jnp.zeros_like(images.saliency))
     settings = settings_for()
-    _, metrics = train_step(settings, start(settings, params), images, pools, TARGETS, KEY)
+    _, metrics = one_step(settings, start(settings, params), images, pools)
     assert float(metrics["identity_share"]) == 1.0
     assert float(metrics["inliers"]) == 0.0 and float(metrics["score"]) == 0.0
     assert np.isfinite(float(metrics["loss"]))
@@ -315,7 +350,7 @@ def test_part_templates_train_on_the_targets_alone(planted, rng):
     expected, _ = template_loss(
         jnp.asarray(probs[:, 0, :, :PARTS], jnp.float32), batch.grids[:, 0], **options
     )
-    state, metrics = train_step(settings, start(settings, params), images, pools, TARGETS, KEY)
+    state, metrics = one_step(settings, start(settings, params), images, pools)
     assert metrics.keys() == {"loss", "positive_share", "background_argmax", "channels_in_use"}
     assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-5)
     assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-3)
@@ -328,8 +363,8 @@ def test_part_templates_train_on_the_targets_alone(planted, rng):
             squares[name], gradient[name] ** 2, rtol=1e-3, atol=1e-5 * np.max(squares[name])
         )
     # Neither the pools nor the key matter.
-    other, _ = train_step(
-        settings, start(settings, params), images, pools[::-1].copy(), TARGETS, jax.random.key(8)
+    other, _ = one_step(
+        settings, start(settings, params), images, pools[::-1].copy(), key=jax.random.key(8)
     )
     jax.tree.map(np.testing.assert_array_equal, other, state)
 
