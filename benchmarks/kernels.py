@@ -23,7 +23,7 @@ from partdisc.method import matching, pseudo_gt, similarity
 from partdisc.method.alignment import align_pairs
 from partdisc.method.cells import normalise
 from partdisc.method.part_layer import initial_params
-from partdisc.method.warp import warp_weights
+from partdisc.method.warp import mean_map, warp_between
 from partdisc.progress import say, table
 
 GRID = (14, 17)
@@ -108,23 +108,19 @@ def pseudo_ground_truth():
     return "pseudo ground truth", "maps/s", ours, 1 / seconds(printed), "Algorithm 1 as printed"
 
 
-def warp():
-    """Warp with its gradient, maps/s, a matrix product against gathers."""
+def mean_maps():
+    """Means of 15 warped maps, maps/s, against products with the matrices of the same warps."""
     rng = np.random.default_rng(0)
-    probs, grid = jnp.asarray(maps(rng, 60)), jnp.array(GRID, jnp.int32)
-    transform = jnp.array([[1.1, 0.1, -1.0], [-0.1, 0.9, 1.5], [0, 0, 1.0]])
-
-    def by_matrix(probs):
-        return warp_weights(transform, grid, grid, CELLS) @ probs
-
-    def by_gather(probs):
-        return reference.gather_warp(transform, probs, grid, grid)
-
-    rates = [
-        60 / seconds(jax.jit(jax.grad(lambda p, f=f: jnp.sum(jax.vmap(f)(p) ** 2))), probs)
-        for f in (by_matrix, by_gather)
-    ]
-    return "warp with gradient", "maps/s", *rates, "gathering 4 cells"
+    probs, grid = jnp.asarray(maps(rng, 16)), jnp.array(GRID, jnp.int32)
+    transforms = jnp.eye(3) + jnp.asarray(rng.normal(0, [0.05, 0.05, 1], (15, 3, 3)), jnp.float32)
+    transforms = transforms.at[:, 2].set(jnp.array([0.0, 0, 1]))
+    between = functools.partial(warp_between, source_grid=grid, target_grid=grid, cells=CELLS)
+    warps = jax.jit(jax.vmap(between))(transforms)
+    own, others = probs[0], probs[1:]
+    ours = 15 / seconds(jax.jit(functools.partial(mean_map, include_own=True)), own, others, warps)
+    matrices = reference.matrices(warps, CELLS)
+    theirs = 15 / seconds(jax.jit(reference.matrix_mean), own, others, matrices)
+    return "mean of warped maps", "maps/s", ours, theirs, "matrix products"
 
 
 def similar_pools():
@@ -174,7 +170,7 @@ STAGES = {
     "vgg16": functools.partial(features, "vgg16", "pool4"),
     "alignment": alignment,
     "pseudo_gt": pseudo_ground_truth,
-    "warp": warp,
+    "mean_maps": mean_maps,
     "pools": similar_pools,
     "step": training_step,
 }

@@ -3,9 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.method.cells import cell_positions
-from partdisc.method.warp import invert, transform_points
-
 
 def loop_ransac(target, source, columns, *, threshold, hypotheses, radius, seed):
     """Match two maps [P, D] of unit cells by a threshold and try hypotheses one by one."""
@@ -45,22 +42,18 @@ def printed_algorithm_1(mean, capacity):
     return labels
 
 
-def gather_warp(transform, probs, source_grid, target_grid):
-    """Warp a packed map [P, K] by gathering the four cells around each point."""
-    rows, columns = source_grid
-    cells = probs.shape[0]
-    points = transform_points(invert(transform), cell_positions(target_grid, cells))
-    low = jnp.floor(points)
-    fraction = points - low
-    result = 0.0
-    for dy in (0, 1):
-        for dx in (0, 1):
-            y, x = low[:, 0] + dy, low[:, 1] + dx
-            weight = jnp.abs(1 - dy - fraction[:, 0]) * jnp.abs(1 - dx - fraction[:, 1])
-            inside = (y >= 0) & (y < rows) & (x >= 0) & (x < columns)
-            index = jnp.clip((y * columns + x).astype(jnp.int32), 0, cells - 1)
-            result = result + jnp.where(inside, weight, 0.0)[:, None] * probs[index]
-    return result
+def matrices(warps, cells):
+    """Return warps [J, P, 4] as matrices [P, J, P]."""
+    found = np.zeros((warps.cells.shape[1], len(warps.cells), cells), np.float32)
+    for j, (index, weight) in enumerate(zip(*map(np.asarray, warps), strict=True)):
+        np.add.at(found[:, j], (np.arange(len(index))[:, None], index), weight)
+    return jnp.asarray(found)
+
+
+def matrix_mean(own, others, matrices):
+    """Average a map [P, K] and others [J, P, K] that matrices [P, J, P] warp to it."""
+    total = own + jnp.einsum("pjq,jqk->pk", matrices, others)
+    return total / (1.0 + jnp.sum(matrices, axis=(1, 2)))[:, None]
 
 
 def pairwise_js(descriptors):

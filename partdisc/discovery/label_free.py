@@ -96,7 +96,7 @@ def _batch(settings, params, images, members, counts, key) -> dict[str, jax.Arra
     probs = forward(settings, params, batch)
     supervision = supervise(key, settings, batch, probs)
     mean, coverage = jax.vmap(functools.partial(mean_map, include_own=False))(
-        probs[:, 0], probs[:, 1:], supervision.weights
+        probs[:, 0], probs[:, 1:], supervision.warps
     )
     own, parts = probs[:, 0], settings.layer.parts
     counted = batch.valid[:, 0] & (coverage > 1e-3) & (counts > 0)[:, None]

@@ -15,7 +15,7 @@ from partdisc.discovery.supervision import forward, gather, supervise, with_pool
 from partdisc.method.discriminant import Moments, moments
 from partdisc.method.part_layer import packed_probabilities
 from partdisc.method.parts import blur, joint, mirror
-from partdisc.method.warp import mean_map, warp_weights
+from partdisc.method.warp import Warp, mean_map, warp_between
 from partdisc.progress import Progress
 
 # Training images whose pools are looked at, at most, in so many blocks; and how many at a time.
@@ -108,16 +108,16 @@ def _pool_joints(settings, params, images, members, key):
     """
     batch = gather(images, members)
     probs = forward(settings, params, batch)
-    weights = supervise(key, settings, batch, probs).weights
+    warps = supervise(key, settings, batch, probs).warps
 
-    def one(maps, features, weights, valid, grid):
+    def one(maps, features, warps, valid, grid):
         own = maps[0]
-        mean, coverage = mean_map(own, maps[1:], weights, False)
+        mean, coverage = mean_map(own, maps[1:], warps, False)
         near = joint(own, blur(own, grid), valid)
         return joint(own, mean, valid & (coverage > 1e-3)), near, moments(features, own)
 
     own = batch.features[:, 0]
-    return jax.vmap(one)(probs, own, weights, batch.valid[:, 0], batch.grids[:, 0])
+    return jax.vmap(one)(probs, own, warps, batch.valid[:, 0], batch.grids[:, 0])
 
 
 def _in_mirror(
@@ -181,11 +181,12 @@ def _mirror_joints(layer, params, pairs, grid, offset, extent):
     Returns:
       Joints [B, K + 1, K + 1] of the two, and peaks [B, 2, K + 1] of both.
     """
-    weights = warp_weights(mirror(extent), grid, grid, pairs[0].shape[1])
+    warp = warp_between(mirror(extent), grid, grid, pairs[0].shape[1])
+    alone = Warp(*(part[None] for part in warp))
 
     def one(pair):
         maps, flipped = (packed_probabilities(layer, params, one, grid, offset) for one in pair)
-        mean, coverage = mean_map(maps, flipped[None], weights[:, None], False)
+        mean, coverage = mean_map(maps, flipped[None], alone, False)
         peaks = jnp.stack([jnp.max(maps, axis=0), jnp.max(flipped, axis=0)])
         return joint(maps, mean, coverage > 0.5), peaks
 

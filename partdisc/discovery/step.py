@@ -21,7 +21,6 @@ from partdisc.method.alignment import is_identity
 from partdisc.method.loss import coherence_loss
 from partdisc.method.optimizer import adagrad, learning_rate
 from partdisc.method.part_templates import template_loss
-from partdisc.method.warp import mean_map
 
 
 class State(NamedTuple):
@@ -56,11 +55,10 @@ def alignment_objective(
     supervision = jax.lax.stop_gradient(
         supervise(key, settings, batch, jax.lax.stop_gradient(probs))
     )
-    mean, _ = jax.vmap(functools.partial(mean_map, include_own=True))(
-        probs[:, 0], probs[:, 1:], supervision.weights
+    losses = jax.vmap(coherence_loss)(
+        probs[:, 0], probs[:, 1:], supervision.warps, supervision.labels
     )
-    loss = jnp.mean(jax.vmap(coherence_loss)(mean, supervision.labels))
-    return loss, step_metrics(settings.layer.parts, batch, probs, supervision)
+    return jnp.mean(losses), step_metrics(settings.layer.parts, batch, probs, supervision)
 
 
 def template_objective(

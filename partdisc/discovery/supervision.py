@@ -16,7 +16,7 @@ from partdisc.method.optimizer import RateSettings
 from partdisc.method.part_layer import Layer, part_probabilities
 from partdisc.method.part_templates import TemplateSettings
 from partdisc.method.pseudo_gt import LabelSettings
-from partdisc.method.warp import mean_map, warp_weights
+from partdisc.method.warp import Warp, mean_map, warp_between
 
 # Images of one pass of a small kernel over all.
 CHUNK = 64
@@ -122,13 +122,13 @@ class Supervision(NamedTuple):
 
     Attributes:
       labels: int32 [B, P], pseudo ground truth.
-      weights: [B, P, J, P], the warps, target cells first.
+      warps: of the neighbours to their targets, [B, J, P, 4].
       alignment: leading axes [B, J].
       matches: leading axes [B, J].
     """
 
     labels: jax.Array
-    weights: jax.Array
+    warps: Warp
     alignment: Alignment
     matches: matching.Matches
 
@@ -158,8 +158,8 @@ def supervise(
         alignment=settings.alignment,
     )
     cells = probs.shape[2]
-    warp = functools.partial(warp_weights, cells=cells)
-    weights = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None), out_axes=1))(
+    warp = functools.partial(warp_between, cells=cells)
+    warps = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None)))(
         alignment.transform, batch.grids[:, 1:], batch.grids[:, 0]
     )
     options = settings.labels
@@ -167,12 +167,12 @@ def supervise(
         settings.layer.parts, capacity=options.capacity, background=options.background
     )
 
-    def label(own, others, own_saliency, saliency, weights, valid, grid):
-        mean, coverage = mean_map(own, others, weights, options.include_self)
+    def label(own, others, own_saliency, saliency, warps, valid, grid):
+        mean, coverage = mean_map(own, others, warps, options.include_self)
         labelled = valid & (coverage > 1e-3)
         background = jnp.zeros_like(labelled)
         if options.background == "salient":
-            salient, _ = mean_map(own_saliency[:, None], saliency[..., None], weights, True)
+            salient, _ = mean_map(own_saliency[:, None], saliency[..., None], warps, True)
             background = pseudo_gt.background_cells(salient[:, 0], labelled)
         labels = pseudo_gt.generate(
             mean, labelled & ~background, grid, capacity, suppression=options.suppression
@@ -184,11 +184,11 @@ def supervise(
         maps[:, 1:],
         batch.saliency[:, 0],
         batch.saliency[:, 1:],
-        weights,
+        warps,
         batch.valid[:, 0],
         batch.grids[:, 0],
     )
-    return Supervision(labels, weights, alignment, matches)
+    return Supervision(labels, warps, alignment, matches)
 
 
 def forward(settings: StepSettings, params: Any, batch: Batch) -> jax.Array:

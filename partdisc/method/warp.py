@@ -1,4 +1,6 @@
-"""Bilinear sampling of a neighbour's cells on the target's grid, as a matrix (section 3.2.2)."""
+"""Bilinear sampling of a neighbour's cells on the target's grid (section 3.2.2)."""
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,19 @@ from partdisc.method.cells import cell_positions, cell_validity
 
 # Outside any feature map.
 FAR = -1e6
+
+
+class Warp(NamedTuple):
+    """Where points lie on a packed map.
+
+    Attributes:
+      cells: int32 [n, 4], those around each point.
+      weights: [n, 4], how much each counts; 0 for one that does not exist, whose index is
+        then 0.
+    """
+
+    cells: jax.Array
+    weights: jax.Array
 
 
 def transform_points(transform: jax.Array, points: jax.Array) -> jax.Array:
@@ -26,11 +41,11 @@ def invert(transform: jax.Array) -> jax.Array:
     return jnp.where(regular, inverse, jnp.eye(3, dtype=transform.dtype))
 
 
-def bilinear_weights(points: jax.Array, grid: jax.Array, cells: int) -> jax.Array:
-    """Return the matrix that samples a packed map at points.
+def bilinear(points: jax.Array, grid: jax.Array, cells: int) -> Warp:
+    """Say how to sample a packed map at points.
 
-    `w[p, q] = tri(y_p - y_q) tri(x_p - x_q)` with `tri(d) = max(0, 1 - |d|)`: exact
-    bilinear interpolation whose gradient is a matrix product instead of a scatter.
+    The weights are `tri(y_p - y_q) tri(x_p - x_q)` with `tri(d) = max(0, 1 - |d|)`: exact
+    bilinear interpolation.
 
     Args:
       points: [n, 2], (y, x) in cells of the sampled map.
@@ -38,18 +53,25 @@ def bilinear_weights(points: jax.Array, grid: jax.Array, cells: int) -> jax.Arra
       cells: Q, its packed length.
 
     Returns:
-      [n, Q]. A row's sum says how much of the map covers the point (1 inside, 0 outside).
+      The samples, n of them. A row's weights sum to how much of the map covers the point (1
+      inside, 0 outside).
     """
-    offset = jnp.abs(points[:, None] - cell_positions(grid, cells)[None])
-    triangle = jnp.maximum(0.0, 1.0 - offset)
-    weights = triangle[..., 0] * triangle[..., 1]
-    return jnp.where(cell_validity(grid, cells)[None], weights, 0.0)
+    # Far away all weights are 0, and numbers beyond the range of int32 have no meaning.
+    first = jnp.floor(jnp.clip(points, -2.0, cells + 1.0)).astype(jnp.int32)
+    corner = first[:, None] + jnp.array([[0, 0], [0, 1], [1, 0], [1, 1]], jnp.int32)[None]
+    triangle = jnp.maximum(0.0, 1.0 - jnp.abs(points[:, None] - corner.astype(points.dtype)))
+    exists = jnp.all((corner >= 0) & (corner < grid[None, None]), axis=-1)
+    y, x = jnp.moveaxis(corner, -1, 0)
+    return Warp(
+        cells=jnp.where(exists, y * grid[1] + x, 0),
+        weights=jnp.where(exists, triangle[..., 0] * triangle[..., 1], 0.0),
+    )
 
 
-def warp_weights(
+def warp_between(
     transform: jax.Array, source_grid: jax.Array, target_grid: jax.Array, cells: int
-) -> jax.Array:
-    """Return the matrix that resamples a neighbour's map on the target's grid.
+) -> Warp:
+    """Say how to resample a neighbour's map on the target's grid.
 
     Args:
       transform: [3, 3], neighbour cells to target cells.
@@ -58,11 +80,18 @@ def warp_weights(
       cells: P, the packed length of both.
 
     Returns:
-      w [P, P]: `w @ probs` is the warped map (O' of the paper), zero on invalid cells.
+      The warp, P cells: `sample` by it gives O' of the paper, all 0 on invalid cells.
     """
     wanted = transform_points(invert(transform), cell_positions(target_grid, cells))
-    weights = bilinear_weights(wanted, source_grid, cells)
-    return jnp.where(cell_validity(target_grid, cells)[:, None], weights, 0.0)
+    warp = bilinear(wanted, source_grid, cells)
+    valid = cell_validity(target_grid, cells)[:, None]
+    return warp._replace(weights=jnp.where(valid, warp.weights, 0.0))
+
+
+def sample(maps: jax.Array, warp: Warp) -> jax.Array:
+    """Sample a packed map [Q, K]: [n, K]."""
+    around = zip(warp.cells.T, warp.weights.T, strict=True)
+    return sum(weight[:, None] * maps[cell] for cell, weight in around)
 
 
 def resize_weights(grid: jax.Array, cells: int, size: int) -> jax.Array:
@@ -85,21 +114,31 @@ def resize_weights(grid: jax.Array, cells: int, size: int) -> jax.Array:
 
 
 def mean_map(
-    own: jax.Array, others: jax.Array, weights: jax.Array, include_own: bool
+    own: jax.Array, others: jax.Array, warps: Warp, include_own: bool
 ) -> tuple[jax.Array, jax.Array]:
     """Average the maps of a warped pool, and of the image itself if wanted.
 
     Args:
       own: [P, K + 1], the image's map.
       others: [J, P, K + 1], its neighbours'.
-      weights: [P, J, P], the warps; this order makes one matrix product of the sum.
+      warps: of each neighbour to the image, [J, P, 4].
       include_own: whether the image's map counts as one more.
 
     Returns:
       The mean [P, K + 1] over what covers each cell, and the coverage [P].
     """
-    warped = jnp.einsum("pjq,jqk->pk", weights, others)
-    coverage = jnp.sum(weights, axis=(1, 2))
+    neighbours, cells, _ = others.shape
+    # One map that holds all neighbours. A sum of gathers is several times faster than the
+    # product with the matrices [P, J, P] of the same warps, in which nearly all is 0.
+    place = jnp.arange(neighbours)[:, None, None] * cells
+    several = Warp(
+        *(
+            jnp.moveaxis(part, 1, 0).reshape(own.shape[0], -1)
+            for part in (warps.cells + place, warps.weights)
+        )
+    )
+    total = sample(others.reshape(-1, own.shape[1]), several) + jnp.zeros_like(own)
+    coverage = jnp.sum(several.weights, axis=1)
     if include_own:
-        warped, coverage = warped + own, coverage + 1.0
-    return warped / jnp.maximum(coverage, 1e-6)[:, None], coverage
+        total, coverage = total + own, coverage + 1.0
+    return total / jnp.maximum(coverage, 1e-6)[:, None], coverage

@@ -16,7 +16,7 @@ from partdisc.detector import Detector
 from partdisc.discovery.inputs import Inputs
 from partdisc.method.cells import centred
 from partdisc.method.part_layer import Layer, part_probabilities
-from partdisc.method.warp import warp_weights
+from partdisc.method.warp import sample, warp_between
 
 # The warps: at most so many degrees, such a change of scale, such a share of a side.
 ROTATION, SCALE, SHIFT = 15.0, 1.15, 0.08
@@ -103,9 +103,9 @@ def map_distance(
     maps, found = (
         part_probabilities(layer, params, features, valid) for features in (original, warped)
     )
-    weights = warp_weights(transform, grid, grid, original.shape[0])
-    coverage = jnp.sum(weights, axis=1)
-    expected = weights @ maps / jnp.maximum(coverage, 1e-6)[:, None]
+    warp = warp_between(transform, grid, grid, original.shape[0])
+    coverage = jnp.sum(warp.weights, axis=1)
+    expected = sample(maps, warp) / jnp.maximum(coverage, 1e-6)[:, None]
     covered = coverage >= COVERED
     distance = 0.5 * jnp.sum(jnp.abs(expected - found), axis=1)
     cells = jnp.sum(covered, dtype=distance.dtype)

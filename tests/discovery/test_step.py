@@ -104,14 +104,15 @@ def reference_loss(own, others, supervision) -> float:
     """Mean over targets and labelled cells of -log mean probability of the label."""
     losses = []
     for b, labels in enumerate(np.asarray(supervision.labels)):
-        warps = np.asarray(supervision.weights[b], np.float64)
+        around = np.asarray(supervision.warps.cells[b])
+        weights = np.asarray(supervision.warps.weights[b], np.float64)
         terms = []
         for p, label in enumerate(labels):
             if label >= 0:
                 total, coverage = own[b, p, label], 1.0
                 for j in range(POOL):
-                    total += warps[p, j] @ others[b, j, :, label]
-                    coverage += warps[p, j].sum()
+                    total += weights[j, p] @ others[b, j, around[j, p], label]
+                    coverage += weights[j, p].sum()
                 terms.append(-np.log(total / coverage))
         losses.append(np.mean(terms) if terms else 0.0)
     return float(np.mean(losses))
@@ -244,10 +245,10 @@ def test_supervision_labels_covered_cells_within_the_capacity(planted):
     images, params, pools, _ = planted
     batch, _, found = supervised(settings_for(), params, images, pools, TARGETS, 0)
     capacity = settings_for().labels.capacity
-    assert found.weights.shape == (len(TARGETS), CELLS, POOL, CELLS)
+    assert found.warps.weights.shape == (len(TARGETS), POOL, CELLS, 4)
     for b in range(len(TARGETS)):
         labels = np.asarray(found.labels[b])
-        covered = np.asarray(found.weights[b]).sum(axis=(1, 2)) > 1e-3
+        covered = np.asarray(found.warps.weights[b]).sum(axis=(0, 2)) > 1e-3
         assert np.all(labels[~(covered & np.asarray(batch.valid[b, 0]))] == -1)
         counts = np.bincount(labels[labels >= 0], minlength=PARTS + 1)
         assert counts[:PARTS].max() <= capacity and counts[PARTS] == 0
@@ -257,7 +258,7 @@ def test_supervision_labels_covered_cells_within_the_capacity(planted):
 def test_printed_background_labels_every_covered_cell(planted):
     images, params, pools, _ = planted
     batch, _, found = supervised(settings_for("printed"), params, images, pools, TARGETS, 0)
-    covered = np.asarray(found.weights).sum(axis=(2, 3)) > 1e-3
+    covered = np.asarray(found.warps.weights).sum(axis=(1, 3)) > 1e-3
     np.testing.assert_array_equal(np.asarray(found.labels) >= 0, covered)
     assert np.any(np.asarray(found.labels) == PARTS)
     assert np.all(~covered | np.asarray(batch.valid[:, 0]))
@@ -267,10 +268,11 @@ def test_salient_background_is_named_before_the_parts(planted, rng):
     images, params, pools, _ = planted
     images = images._replace(saliency=jnp.asarray(rng.random(images.saliency.shape), jnp.float32))
     batch, _, found = supervised(settings_for("salient"), params, images, pools, TARGETS, 0)
-    saliency, weights = np.asarray(batch.saliency), np.asarray(found.weights)
+    saliency, warps = np.asarray(batch.saliency), jax.tree.map(np.asarray, found.warps)
     for b, labels in enumerate(np.asarray(found.labels)):
-        coverage = weights[b].sum(axis=(1, 2))
-        aligned = np.einsum("pjq,jq->p", weights[b], saliency[b, 1:])
+        coverage = warps.weights[b].sum(axis=(0, 2))
+        around = saliency[b, 1:][np.arange(POOL)[:, None, None], warps.cells[b]]
+        aligned = (around * warps.weights[b]).sum(axis=(0, 2))
         mean = (saliency[b, 0] + aligned) / (1.0 + coverage)
         labelled = np.asarray(batch.valid[b, 0]) & (coverage > 1e-3)
         expected = background_cells(jnp.asarray(mean), jnp.asarray(labelled))

@@ -8,8 +8,16 @@ import pytest
 from kernels import jitted
 
 from partdisc.method.loss import coherence_loss
+from partdisc.method.warp import Warp, mean_map
 
-[coherence_loss] = jitted(coherence_loss)
+[aligned_loss] = jitted(coherence_loss)
+
+
+def coherence_loss(mean, labels):
+    """The loss of an image without neighbours: its mean map is its own."""
+    cells, channels = mean.shape
+    nothing = Warp(np.zeros((0, cells, 4), np.int32), np.zeros((0, cells, 4), np.float32))
+    return aligned_loss(mean, np.zeros((0, cells, channels), np.float32), nothing, labels)
 
 
 def loop(mean: np.ndarray, labels: np.ndarray) -> float:
@@ -62,3 +70,29 @@ def test_a_probability_of_zero_costs_a_finite_amount():
     )
     assert 40 < float(loss) < 60
     assert np.isfinite(gradient).all()
+
+
+def drawn(rng, *, neighbours, cells=7, channels=5):
+    own = rng.uniform(0.01, 1, (cells, channels)).astype(np.float32)
+    others = rng.uniform(0.01, 1, (neighbours, cells, channels)).astype(np.float32)
+    around = rng.integers(0, cells, (neighbours, cells, 4)).astype(np.int32)
+    weights = rng.random((neighbours, cells, 4)).astype(np.float32)
+    weights[:, 3] = 0.0  # No neighbour covers this cell.
+    labels = np.where(rng.random(cells) < 0.8, rng.integers(0, channels, cells), -1)
+    return own, others, Warp(around, weights), labels.astype(np.int32)
+
+
+@pytest.mark.parametrize("neighbours", [1, 4])
+def test_it_is_that_of_the_mean_map_and_so_are_its_gradients(rng, neighbours):
+    own, others, warps, labels = drawn(rng, neighbours=neighbours)
+
+    def through_the_mean(own, others):
+        mean, _ = mean_map(own, others, warps, True)
+        return coherence_loss(mean, labels)
+
+    mean, _ = mean_map(own, others, warps, True)
+    expected = loop(np.asarray(mean), labels)
+    assert float(aligned_loss(own, others, warps, labels)) == pytest.approx(expected, rel=1e-5)
+    found = jax.grad(aligned_loss, argnums=(0, 1))(own, others, warps, labels)
+    for one, other in zip(found, jax.grad(through_the_mean, (0, 1))(own, others), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)

@@ -20,7 +20,7 @@ from partdisc.method.parts import (
     mirror,
     partition_agreement,
 )
-from partdisc.method.warp import transform_points, warp_weights
+from partdisc.method.warp import sample, transform_points, warp_between
 
 affinity, blur, embed, joint, locate = jitted(affinity, blur, embed, joint, locate)
 mirror, partition_agreement = jitted(mirror, partition_agreement)
@@ -80,9 +80,9 @@ def test_a_mirrored_map_lies_on_the_map(rng):
     maps = rng.random((rows, columns, 2)).astype(np.float32)
     extent = np.float32((columns * stride - 1 - 2 * 7.5) / stride)
     grid = jnp.array([rows, columns])
-    weights = warp_weights(mirror(extent), grid, grid, rows * columns)
+    warp = warp_between(mirror(extent), grid, grid, rows * columns)
     flipped = maps[:, ::-1].reshape(-1, 2)
-    np.testing.assert_allclose(weights @ flipped, maps.reshape(-1, 2), atol=1e-6)
+    np.testing.assert_allclose(sample(flipped, warp), maps.reshape(-1, 2), atol=1e-6)
 
 
 def test_affinity_is_symmetric_without_background_and_sums_to_one(rng):

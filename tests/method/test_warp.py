@@ -1,4 +1,4 @@
-"""Warping and resizing as matrices against scipy's interpolation and plain loops."""
+"""Warping and resizing against scipy's interpolation and plain loops."""
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,18 @@ from scipy.ndimage import map_coordinates
 from partdisc.method.cells import cell_positions
 from partdisc.method.warp import (
     FAR,
-    bilinear_weights,
+    Warp,
+    bilinear,
     invert,
     mean_map,
     resize_weights,
+    sample,
     transform_points,
-    warp_weights,
+    warp_between,
 )
 
-bilinear_weights, invert, mean_map, resize_weights, transform_points, warp_weights = jitted(
-    bilinear_weights, invert, mean_map, resize_weights, transform_points, warp_weights
+bilinear, invert, mean_map, resize_weights, sample, transform_points, warp_between = jitted(
+    bilinear, invert, mean_map, resize_weights, sample, transform_points, warp_between
 )
 
 CELLS = 70
@@ -36,7 +38,17 @@ TRANSFORMS = {
     "away": [[1, 0, 100], [0, 1, 0], [0, 0, 1]],
 }
 
-weights_of = jax.jit(warp_weights, static_argnames="cells")
+
+def matrix(warp):
+    """Return the matrix [n, CELLS] that samples as the warp does."""
+    found = np.zeros((len(warp.cells), CELLS), np.float32)
+    assert warp.cells.shape == warp.weights.shape == (len(found), 4)
+    np.add.at(found, (np.arange(len(found))[:, None], np.asarray(warp.cells)), warp.weights)
+    return found
+
+
+def weights_of(transform, source, target):
+    return matrix(warp_between(transform, source, target, CELLS))
 
 
 def packed(rng, grid, channels=3):
@@ -73,15 +85,15 @@ def test_sampling_is_scipys(rng, grid):
     dense, cells = packed(rng, grid)
     points = rng.uniform(-2, 11, size=(300, 2)).astype(np.float32)
     points[:4] = [[0, 0], [grid[0] - 1, grid[1] - 1], [-1, 0], [0, grid[1]]]
-    weights = bilinear_weights(jnp.asarray(points), jnp.array(grid), CELLS)
-    np.testing.assert_allclose(weights, loop_bilinear(points, grid, CELLS), atol=1e-5)
-    np.testing.assert_allclose(weights @ cells, sampled(dense, points), atol=1e-4)
+    warp = bilinear(jnp.asarray(points), jnp.array(grid), CELLS)
+    np.testing.assert_allclose(matrix(warp), loop_bilinear(points, grid, CELLS), atol=1e-5)
+    np.testing.assert_allclose(sample(cells, warp), sampled(dense, points), atol=1e-4)
 
 
 @pytest.mark.parametrize("grid", GRIDS)
 def test_row_sums_are_the_coverage(rng, grid):
     points = rng.uniform(-3, 12, size=(400, 2)).astype(np.float32)
-    sums = np.asarray(jnp.sum(bilinear_weights(jnp.asarray(points), jnp.array(grid), CELLS), 1))
+    sums = matrix(bilinear(jnp.asarray(points), jnp.array(grid), CELLS)).sum(axis=1)
     last = np.array(grid) - 1
     inside = np.all((points >= 0) & (points <= last), axis=1)
     outside = np.any((points <= -1) | (points >= last + 1), axis=1)
@@ -92,9 +104,17 @@ def test_row_sums_are_the_coverage(rng, grid):
 
 
 def test_no_points_and_no_cells():
-    none = bilinear_weights(jnp.zeros((0, 2)), jnp.array([3, 3]), CELLS)
-    assert none.shape == (0, CELLS)
-    assert not bilinear_weights(jnp.zeros((2, 2)), jnp.array([0, 0]), CELLS).any()
+    none = bilinear(jnp.zeros((0, 2)), jnp.array([3, 3]), CELLS)
+    assert none.cells.shape == none.weights.shape == (0, 4)
+    assert not bilinear(jnp.zeros((2, 2)), jnp.array([0, 0]), CELLS).weights.any()
+
+
+@pytest.mark.parametrize("far", [FAR, -FAR, 1e12, -1e30, np.inf])
+def test_points_far_away_are_not_covered_and_name_cells_that_exist(far):
+    points = jnp.array([[far, 1.0], [1.0, far], [far, far]])
+    warp = bilinear(points, jnp.array([6, 9]), CELLS)
+    assert not np.any(warp.weights)
+    assert np.all((warp.cells >= 0) & (warp.cells < 54))
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -103,9 +123,7 @@ def test_no_points_and_no_cells():
 def test_warp_is_scipys(rng, name, source, target):
     transform = np.array(TRANSFORMS[name], np.float32)
     dense, cells = packed(rng, source)
-    weights = np.asarray(
-        weights_of(jnp.asarray(transform), jnp.array(source), jnp.array(target), cells=CELLS)
-    )
+    weights = weights_of(jnp.asarray(transform), jnp.array(source), jnp.array(target))
     rows, columns = target
     y, x = np.mgrid[:rows, :columns].reshape(2, -1)
     wanted = np.linalg.inv(transform.astype(float)) @ np.stack([y, x, np.ones_like(y)])
@@ -119,7 +137,7 @@ def test_warp_is_scipys(rng, name, source, target):
 @pytest.mark.parametrize("grid", GRIDS)
 def test_identity_warp_is_the_identity_matrix(grid):
     count = grid[0] * grid[1]
-    weights = weights_of(jnp.eye(3), jnp.array(grid), jnp.array(grid), cells=CELLS)
+    weights = weights_of(jnp.eye(3), jnp.array(grid), jnp.array(grid))
     expected = np.diag(np.arange(CELLS) < count).astype(np.float32)
     np.testing.assert_array_equal(weights, expected)
 
@@ -129,7 +147,7 @@ def test_cells_behind_a_homography_are_not_covered():
     inverse = np.array([[1, 0, 0], [0, 1, 0], [0, -0.25, 1]])
     transform = jnp.asarray(np.linalg.inv(inverse), jnp.float32)
     grid = jnp.array([6, 9])
-    coverage = np.asarray(weights_of(transform, grid, grid, cells=CELLS).sum(axis=1))
+    coverage = weights_of(transform, grid, grid).sum(axis=1)
     assert coverage[0] == pytest.approx(1)
     columns = np.arange(54) % 9
     assert not coverage[:54][columns >= 4].any()
@@ -139,8 +157,8 @@ def test_cells_behind_a_homography_are_not_covered():
 def test_whole_shifts_compose(rng):
     # Exact only where no border is crossed, so the second undoes the first inside.
     grid, (_, cells) = jnp.array([6, 9]), packed(rng, (6, 9))
-    there = weights_of(jnp.array([[1.0, 0, 2], [0, 1, 3], [0, 0, 1]]), grid, grid, cells=CELLS)
-    back = weights_of(jnp.array([[1.0, 0, -2], [0, 1, -3], [0, 0, 1]]), grid, grid, cells=CELLS)
+    there = weights_of(jnp.array([[1.0, 0, 2], [0, 1, 3], [0, 0, 1]]), grid, grid)
+    back = weights_of(jnp.array([[1.0, 0, -2], [0, 1, -3], [0, 0, 1]]), grid, grid)
     dense = cells[:54].reshape(6, 9, 3)
     result = np.asarray(back @ (there @ cells))[:54].reshape(6, 9, 3)
     np.testing.assert_allclose(result[:4, :6], dense[:4, :6], rtol=1e-5)
@@ -150,31 +168,28 @@ def test_whole_shifts_compose(rng):
 def test_gradients_are_finite_and_right(rng):
     source, target = jnp.array([6, 9]), jnp.array([9, 6])
     probs, pull = jnp.asarray(rng.random((2, CELLS, 3)), jnp.float32)
+
+    @jax.jit
+    @jax.grad
+    def gradient(probs, transform):
+        return jnp.sum(sample(probs, warp_between(transform, source, target, CELLS)) * pull)
+
     transform = jnp.array(AFFINE, jnp.float32)
-
-    def value(transform, probs):
-        weights = warp_weights(transform, source, target, CELLS)
-        return jnp.sum((weights @ probs) * pull)
-
-    gradient = jax.jit(jax.grad(value, argnums=(0, 1)))
-    of_transform, of_probs = gradient(transform, probs)
-    weights = weights_of(transform, source, target, cells=CELLS)
-    np.testing.assert_allclose(of_probs, weights.T @ pull, atol=1e-5)
-    assert np.abs(of_transform[:2]).min() > 0
+    expected = weights_of(transform, source, target).T @ pull
+    np.testing.assert_allclose(gradient(probs, transform), expected, atol=1e-5)
     # Kinks (whole cells), singular, and behind the horizon.
     for odd in (np.eye(3), np.zeros((3, 3)), [[1, 0, 0], [0, 1, 0], [0.5, -0.5, 1]]):
-        for one in gradient(jnp.asarray(odd, jnp.float32), probs):
-            assert np.isfinite(one).all()
+        assert np.isfinite(gradient(probs, jnp.asarray(odd, jnp.float32))).all()
 
 
 def test_vmap_of_warps_is_the_loop():
     transforms = jnp.asarray(np.array([TRANSFORMS[name] for name in TRANSFORMS]), jnp.float32)
     sources = jnp.array(GRIDS)
     target = jnp.array([6, 9])
-    batched = jax.vmap(lambda t, s: warp_weights(t, s, target, CELLS))(transforms, sources)
-    for one, transform, source in zip(batched, transforms, sources, strict=True):
-        expected = warp_weights(transform, source, target, CELLS)
-        np.testing.assert_allclose(one, expected, atol=1e-5)
+    batched = jax.vmap(lambda t, s: warp_between(t, s, target, CELLS))(transforms, sources)
+    for place, (transform, source) in enumerate(zip(transforms, sources, strict=True)):
+        one = matrix(jax.tree.map(lambda part, place=place: part[place], batched))
+        np.testing.assert_allclose(one, weights_of(transform, source, target), atol=1e-5)
 
 
 def test_transform_points_divides_by_the_depth(rng):
@@ -274,18 +289,19 @@ def test_mean_map_is_the_loop(rng, include_own):
     cells, neighbours, channels = 6, 3, 4
     own = rng.random((cells, channels)).astype(np.float32)
     others = rng.random((neighbours, cells, channels)).astype(np.float32)
-    weights = rng.random((cells, neighbours, cells)).astype(np.float32)
-    weights[:, 1] *= rng.random((cells, 1)) < 0.5
-    weights[2] = 0.0
+    weights = rng.random((neighbours, cells, 4)).astype(np.float32)
+    weights[1] *= rng.random((cells, 1)) < 0.5
+    weights[:, 2] = 0.0
+    around = rng.integers(0, cells, (neighbours, cells, 4)).astype(np.int32)
     total, covered = np.zeros((cells, channels)), np.zeros(cells)
     for p in range(cells):
         if include_own:
             total[p] += own[p]
             covered[p] += 1
-        for j, q in np.ndindex(neighbours, cells):
-            total[p] += weights[p, j, q] * others[j, q]
-            covered[p] += weights[p, j, q]
-    mean, coverage = mean_map(own, others, weights, include_own)
+        for j, q in np.ndindex(neighbours, 4):
+            total[p] += weights[j, p, q] * others[j, around[j, p, q]]
+            covered[p] += weights[j, p, q]
+    mean, coverage = mean_map(own, others, Warp(around, weights), include_own)
     np.testing.assert_allclose(coverage, covered, rtol=1e-5)
     expected = np.divide(total, covered[:, None], out=np.zeros_like(total), where=total > 0)
     np.testing.assert_allclose(mean, expected, rtol=1e-5)
@@ -293,7 +309,8 @@ def test_mean_map_is_the_loop(rng, include_own):
 
 def test_mean_map_of_no_neighbours():
     own = np.full((2, 3), 0.25, np.float32)
-    nobody, nothing = np.zeros((0, 2, 3), np.float32), np.zeros((2, 0, 2), np.float32)
+    nobody = np.zeros((0, 2, 3), np.float32)
+    nothing = Warp(np.zeros((0, 2, 4), np.int32), np.zeros((0, 2, 4), np.float32))
     for include_own in (False, True):
         mean, coverage = mean_map(own, nobody, nothing, include_own)
         np.testing.assert_array_equal(mean, own * include_own)
