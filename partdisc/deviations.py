@@ -132,6 +132,13 @@ KEPT = (
         '1 / (1 + 0.1 x step), as PyTorch reads "a learning decay of 0.1".',
     ),
     Kept(
+        "candidates of pools",
+        True,
+        "Divergences are computed for the 10 x J images that look nearest by a sketch of their "
+        "maps, of which the J nearest are taken: of 1,000 images and more a few in a hundred are "
+        "others than of all pairs.",
+    ),
+    Kept(
         "pools while training goes on",
         False,
         "They are sought once, by the clusters, and stay.",

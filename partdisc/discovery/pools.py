@@ -4,6 +4,7 @@ import functools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from partdisc.discovery.clusters import Start
@@ -11,10 +12,15 @@ from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.supervision import CHUNK, Images, StepSettings
 from partdisc.method import similarity
 from partdisc.method.part_layer import Layer, packed_probabilities
+from partdisc.method.similarity import divergences, nearest, sketch
 from partdisc.progress import Progress
 from partdisc.workdir import Workdir, digest
 
 SIMILARITIES = ("spatial_js", "position_free")
+# Of as many pairs of images the cosines are held at a time: 64 MiB.
+PAIRS = 1 << 24
+# So many times the images that are wanted are compared by their divergence.
+SHORTLIST = 10
 
 
 class PoolSettings(NamedTuple):
@@ -66,21 +72,51 @@ class Pools(NamedTuple):
     key: str
 
 
-def nearest(distance: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Take the pool of every image: its `size` nearest others.
+def similar(
+    descriptors: jax.Array, kind: str, size: int, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the most similar other images of every image (the paper's ArgTopK: the nearest).
+
+    By their divergence they are sought among those `SHORTLIST` times as many whose
+    sketches lie nearest; all others are looked at where there are no more.
 
     Args:
-      distance: [N, N], smaller is more similar (the paper's ArgTopK means the nearest).
+      descriptors: of N images, see `_descriptors`.
+      kind: one of `SIMILARITIES`.
       size: J, less than N.
+      progress: told of each image.
 
     Returns:
-      int32 [N, J] image indices, nearest first (ties: lower index), and their distances
-      float32 [N, J].
+      Members and distances [N, J], as of `Pools`; of ties the lower index first.
     """
-    others = distance.astype(np.float32, copy=True)
-    np.fill_diagonal(others, np.inf)
-    order = np.argsort(others, axis=1, kind="stable")[:, :size]
-    return order.astype(np.int32), np.take_along_axis(others, order, axis=1)
+    images = len(descriptors)
+    divergent = kind == "spatial_js"
+    vectors = _sketches(descriptors) if divergent else descriptors
+    wanted = min(SHORTLIST * size, images - 1) if divergent else size
+    members = np.zeros((images, size), np.int32)
+    distances = np.zeros((images, size), np.float32)
+    block = max(1, min(images, PAIRS // images))
+    for start in range(0, images, block):
+        rows = np.arange(start, min(start + block, images))
+        # The last block is as long as the others: one program does for all.
+        padded = np.resize(rows, block).astype(np.int32)
+        near, cosines = (np.asarray(one)[: len(rows)] for one in nearest(vectors, padded, wanted))
+        if not divergent:
+            members[rows], distances[rows] = near, 1.0 - cosines
+            progress.advance(len(rows))
+            continue
+        for row, others in zip(rows, near, strict=True):
+            others = np.sort(others)
+            apart = np.asarray(divergences(descriptors, row, others))
+            order = np.argsort(apart, kind="stable")[:size]
+            members[row], distances[row] = others[order], apart[order]
+            progress.advance(1)
+    return members, distances
+
+
+def _sketches(descriptors: jax.Array) -> jax.Array:
+    chunks = range(0, len(descriptors), CHUNK)
+    return jnp.concatenate([sketch(descriptors[start : start + CHUNK]) for start in chunks])
 
 
 def best_aligned(support: np.ndarray, size: int) -> np.ndarray:
@@ -122,24 +158,14 @@ def find_pools(
     Returns:
       Members and distances, as of `Pools`.
     """
-    descriptors = np.asarray(
-        _descriptors(
-            params,
-            images,
-            layer=settings.layer,
-            kind=pooling.similarity,
-            grid_size=pooling.grid,
-        )
+    descriptors = _descriptors(
+        params, images, layer=settings.layer, kind=pooling.similarity, grid_size=pooling.grid
     )
-    if pooling.similarity == "position_free":
-        distance = 1.0 - descriptors @ descriptors.T
-    else:
-        blocks = similarity.block_count(len(descriptors))
-        with Progress(label, total=blocks, unit="blocks") as progress:
-            distance = similarity.js_divergence(descriptors, progress.advance)
+    most = min(pooling.candidates or pooling.size, len(descriptors) - 1)
+    with Progress(label, total=len(descriptors), unit="images") as progress:
+        members, distances = similar(descriptors, pooling.similarity, most, progress)
     if pooling.candidates == 0:
-        return nearest(distance, pooling.size)
-    members, distances = nearest(distance, min(pooling.candidates, len(distance) - 1))
+        return members, distances
     aligned = align_pools(
         aligner_of(settings, params, images, seed=seed),
         np.arange(len(members)),

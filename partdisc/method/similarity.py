@@ -1,15 +1,17 @@
 """How alike two images are, by the maps of their parts (section 3.2.1)."""
 
-from collections.abc import Callable
+import functools
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc.method.cells import normalise
 from partdisc.method.warp import resize_weights
 
-# Images in a block of pairs: 2 x 16 descriptors of 100 kB each stay in a core's cache.
-BLOCK = 16
+# Length of a vector of `sketch`.
+SKETCH = 4096
 # Products summed side by side, so that the compiler can vectorise the sum.
 LANES = 64
 
@@ -26,56 +28,76 @@ def peak_descriptor(probs: jax.Array) -> jax.Array:
 
 
 def _negative_entropy(distribution: jax.Array) -> jax.Array:
-    """Sum m log m over the last axis, in `LANES` parallel sums."""
+    """Sum m log m over the last two axes, in `LANES` parallel sums."""
     terms = distribution * jnp.log(jnp.maximum(distribution, 1e-30))
-    lanes = jnp.sum(terms.reshape(terms.shape[:-1] + (-1, LANES)), axis=-2)
-    return jnp.sum(lanes, axis=-1)
+    return jnp.sum(jnp.sum(terms, axis=-2), axis=-1)
+
+
+def _lanes(descriptors: jax.Array) -> jax.Array:
+    """Return descriptors [n, S, K + 1] as [n, d, LANES], filled up with 0."""
+    images, length = len(descriptors), math.prod(descriptors.shape[1:])
+    flat = descriptors.reshape(images, length).astype(jnp.float32)
+    padded = jnp.pad(flat, ((0, 0), (0, -length % LANES)))
+    return padded.reshape(images, -(-length // LANES), LANES)
 
 
 @jax.jit
-def _block_divergence(first: jax.Array, second: jax.Array) -> jax.Array:
-    """Return sums of JS = H((p + q) / 2) - (H(p) + H(q)) / 2 over cells: [n, m].
+def divergences(descriptors: jax.Array, image: jax.Array, others: jax.Array) -> jax.Array:
+    """Compute the Jensen-Shannon divergence of an image and some others.
 
     Args:
-      first: [n, d].
-      second: [m, d].
-    """
-    first_sum, second_sum = _negative_entropy(first), _negative_entropy(second)
-    mixed = jax.lax.map(lambda p: _negative_entropy(0.5 * (p[None] + second)), first)
-    return 0.5 * (first_sum[:, None] + second_sum[None]) - mixed
-
-
-def block_count(images: int) -> int:
-    """Return how many blocks of pairs `js_divergence` goes through for N images."""
-    rows = -(-images // BLOCK)
-    return rows * (rows + 1) // 2
-
-
-def js_divergence(
-    descriptors: np.ndarray, after_block: Callable[[], None] = lambda: None
-) -> np.ndarray:
-    """Compute the Jensen-Shannon divergence of all pairs of images.
-
-    Args:
-      descriptors: [N, S, K + 1], a distribution over the channels in each of S cells.
-      after_block: called after each of the `block_count` blocks.
+      descriptors: [N, S, K + 1], of N images, a distribution over the channels in each of S
+        cells.
+      image: int [], row of the descriptors.
+      others: int [m], likewise.
 
     Returns:
-      float32 [N, N], mean over cells, in nats: symmetric, 0 on the diagonal, at most log 2.
+      [m], mean over cells, in nats: at most log 2.
     """
-    images, cells, channels = descriptors.shape
-    flat = descriptors.reshape(images, cells * channels).astype(np.float32)
-    flat = np.pad(flat, ((0, -images % BLOCK), (0, -cells * channels % LANES)))
-    blocks = flat.reshape(len(flat) // BLOCK, BLOCK, flat.shape[1])
-    result = np.zeros((len(flat), len(flat)), np.float32)
-    for i, first in enumerate(blocks):
-        rows = slice(i * BLOCK, (i + 1) * BLOCK)
-        for j in range(i, len(blocks)):
-            columns = slice(j * BLOCK, (j + 1) * BLOCK)
-            part = np.asarray(_block_divergence(first, blocks[j])) / cells
-            result[rows, columns] = part
-            result[columns, rows] = part.T
-            after_block()
-    result = np.clip(result[:images, :images], 0.0, np.float32(np.log(2.0)))
-    np.fill_diagonal(result, 0.0)
-    return result
+    one, several = (_lanes(descriptors[rows]) for rows in (image[None], others))
+    # JS = H((p + q) / 2) - (H(p) + H(q)) / 2.
+    mixed = _negative_entropy(0.5 * (one + several))
+    found = 0.5 * (_negative_entropy(one) + _negative_entropy(several)) - mixed
+    return jnp.clip(found / descriptors.shape[1], 0.0, math.log(2.0))
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def nearest(vectors: jax.Array, rows: jax.Array, size: int) -> tuple[jax.Array, jax.Array]:
+    """Find the vectors that lie nearest to some of them, but for themselves.
+
+    Args:
+      vectors: [N, d], unit vectors.
+      rows: int [n], which of them.
+      size: less than N.
+
+    Returns:
+      int32 [n, size], the rows of the nearest, the nearest first (ties: the lower row), and
+      their cosines [n, size].
+    """
+    with jax.default_matmul_precision("highest"):
+        cosine = vectors[rows] @ vectors.T
+    itself = jnp.arange(len(vectors))[None] == rows[:, None]
+    cosines, members = jax.lax.top_k(jnp.where(itself, -jnp.inf, cosine), size)
+    return members, cosines
+
+
+def sketch(descriptors: jax.Array) -> jax.Array:
+    """Return unit vectors [N, d] whose cosines tell which divergences are small.
+
+    The roots of two distributions have the cosine 1 - H^2, of which H, the distance of
+    Hellinger, rises as their divergence does. `SKETCH` random sums of the roots with random
+    signs have about the same cosines.
+
+    Args:
+      descriptors: [N, S, K + 1], as of `divergences`.
+    """
+    images, length = len(descriptors), math.prod(descriptors.shape[1:])
+    roots = jnp.sqrt(descriptors.reshape(images, length).astype(jnp.float32))
+    rng = np.random.default_rng(0)  # of the method, not of the run: it is no choice of images
+    width = -(-length // SKETCH)
+    order = rng.permutation(SKETCH * width)
+    signs = rng.choice(np.array([-1.0, 1.0], np.float32), SKETCH * width)
+    padded = jnp.pad(roots, ((0, 0), (0, SKETCH * width - length)))
+    signed = padded[:, order] * signs[None]
+    sums = jnp.sum(signed.reshape(images, SKETCH, width), axis=-1)
+    return normalise(sums)

@@ -1,5 +1,7 @@
 """Pools of images that look alike and align: crops of planted patterns."""
 
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from partdisc.detector import Detector
 from partdisc.discovery import pools
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
-from partdisc.discovery.pools import PoolSettings, best_aligned, find_pools, nearest
+from partdisc.discovery.pools import PoolSettings, best_aligned, find_pools
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.supervision import Images
+from partdisc.method.similarity import divergences
 from partdisc.workdir import Workdir
 
 SIDE, WIDE, CHANNELS, PARTS = 9, 11, 12, 24
@@ -134,43 +137,70 @@ def test_pools_are_kept_by_what_they_depend_on(crops, tmp_path, monkeypatch):
             assert bool(made) == fresh, (candidates, radius)
 
 
-def nearest_loop(distance: np.ndarray, size: int) -> np.ndarray:
-    pools = []
-    for i, row in enumerate(distance):
-        others = [j for j in range(len(row)) if j != i]
-        pools.append(sorted(others, key=lambda j, row=row: (row[j], j))[:size])
-    return np.array(pools)
-
-
-@pytest.mark.parametrize("size", [1, 3, 9])
-def test_nearest_equals_the_loop(rng, size):
-    # Few levels, so that there are many ties.
-    distance = rng.integers(0, 4, (10, 10)).astype(np.float32)
-    members, distances = nearest(distance, size)
+def similar(descriptors, kind, size):
+    told = []
+    progress = types.SimpleNamespace(advance=told.append)
+    members, distances = pools.similar(jnp.asarray(descriptors), kind, size, progress)
+    assert sum(told) == len(descriptors)
     assert members.dtype == np.int32 and distances.dtype == np.float32
-    np.testing.assert_array_equal(members, nearest_loop(distance, size))
-    np.testing.assert_array_equal(distances, np.take_along_axis(distance, members, axis=1))
+    assert members.shape == distances.shape == (len(descriptors), size)
+    assert all(n not in pool and len(set(pool)) == size for n, pool in enumerate(members.tolist()))
+    return members, distances
 
 
-def test_an_image_is_never_in_its_own_pool(rng):
-    distance = rng.random((8, 8)).astype(np.float32)
-    np.fill_diagonal(distance, -1.0)
-    members, _ = nearest(distance, 7)
-    assert not np.any(members == np.arange(8)[:, None])
-    assert all(len(set(row)) == 7 for row in members.tolist())
+@pytest.mark.parametrize("pairs", [1, 37, 1 << 24])
+def test_the_most_similar_are_those_of_all_pairs_whatever_the_block(rng, monkeypatch, pairs):
+    monkeypatch.setattr(pools, "PAIRS", pairs)
+    vectors = rng.normal(size=(14, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    members, distances = similar(vectors, "position_free", 4)
+    apart = 1.0 - vectors @ vectors.T + np.diag(np.full(14, 9.0, np.float32))
+    np.testing.assert_array_equal(members, np.argsort(apart, axis=1)[:, :4])
+    np.testing.assert_allclose(distances, np.sort(apart, axis=1)[:, :4], atol=1e-6)
+
+
+def clustered(rng, count):
+    """Draw distributions [count, 4, 30] around a few, as images of a class are."""
+    logits = 2 * rng.normal(size=(6, 4, 30))[rng.integers(0, 6, count)]
+    probs = np.exp(logits + rng.normal(size=(count, 4, 30)))
+    return (probs / probs.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def nearest_by_divergence(descriptors, size):
+    everyone = np.arange(len(descriptors))
+    apart = np.stack([divergences(descriptors, image, everyone) for image in everyone])
+    np.fill_diagonal(apart, np.inf)
+    order = np.argsort(apart, axis=1, kind="stable")[:, :size]
+    return order, np.take_along_axis(apart, order, axis=1)
+
+
+@pytest.mark.parametrize("pairs", [1, 1 << 24])
+def test_few_images_are_all_compared_by_their_divergence(rng, monkeypatch, pairs):
+    monkeypatch.setattr(pools, "PAIRS", pairs)
+    descriptors = clustered(rng, 31)
+    expected, apart = nearest_by_divergence(descriptors, 3)
+    members, distances = similar(descriptors, "spatial_js", 3)
+    np.testing.assert_array_equal(members, expected)
+    np.testing.assert_array_equal(distances, apart)
+
+
+def test_of_many_images_nearly_all_of_the_nearest_are_found(rng):
+    descriptors = clustered(rng, 300)
+    expected, _ = nearest_by_divergence(descriptors, 5)
+    members, distances = similar(descriptors, "spatial_js", 5)
+    found = np.mean([np.isin(a, b).mean() for a, b in zip(expected, members, strict=True)])
+    assert found >= 0.95
+    assert np.all(np.diff(distances, axis=1) >= 0)
 
 
 def test_where_all_are_equal_the_lower_index_is_nearer():
-    members, distances = nearest(np.zeros((4, 4), np.float32), 2)
-    assert members.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
-    np.testing.assert_array_equal(distances, 0.0)
-
-
-def test_nearest_leaves_its_argument_alone(rng):
-    distance = rng.random((5, 5)).astype(np.float32)
-    before = distance.copy()
-    nearest(distance, 2)
-    np.testing.assert_array_equal(distance, before)
+    for descriptors, kind in (
+        (np.tile([0.6, 0.8], (4, 1)), "position_free"),
+        (np.full((4, 2, 5), 0.2), "spatial_js"),
+    ):
+        members, distances = similar(descriptors.astype(np.float32), kind, 2)
+        assert members.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1]]
+        np.testing.assert_allclose(distances, 0.0, atol=1e-6)
 
 
 def test_best_aligned_is_a_stable_sort():

@@ -1,4 +1,4 @@
-"""Descriptors of images, and the Jensen-Shannon divergence of all pairs."""
+"""Descriptors of images, how far they are apart, and which are nearest."""
 
 import math
 
@@ -8,15 +8,16 @@ from kernels import jitted
 from scipy.spatial.distance import jensenshannon
 
 from partdisc.method.similarity import (
-    BLOCK,
     LANES,
-    block_count,
-    js_divergence,
+    SKETCH,
+    divergences,
+    nearest,
     peak_descriptor,
+    sketch,
     spatial_descriptor,
 )
 
-peak_descriptor, spatial_descriptor = jitted(peak_descriptor, spatial_descriptor)
+peak_descriptor, sketch, spatial_descriptor = jitted(peak_descriptor, sketch, spatial_descriptor)
 
 
 def distributions(rng, *shape, sharpness: float = 4.0) -> np.ndarray:
@@ -35,24 +36,25 @@ def divergence_loop(first: np.ndarray, second: np.ndarray) -> float:
     return total / len(first)
 
 
-@pytest.mark.parametrize("images", [1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 5])
-def test_divergence_of_all_pairs_equals_scipy_for_any_number(rng, images):
-    descriptors = distributions(rng, images, 4, 7)
-    found = js_divergence(descriptors)
-    expected = np.zeros((images, images))
-    for i in range(images):
-        expected[i] = [
-            np.mean(jensenshannon(descriptors[i], other, axis=1) ** 2) for other in descriptors
-        ]
-    assert found.shape == (images, images) and found.dtype == np.float32
-    np.testing.assert_allclose(found, np.nan_to_num(expected), atol=3e-6)
+def all_pairs(descriptors) -> np.ndarray:
+    everyone = np.arange(len(descriptors))
+    return np.stack([divergences(descriptors, image, everyone) for image in everyone])
+
+
+def test_divergence_equals_scipy(rng):
+    descriptors = distributions(rng, 9, 4, 7)
+    expected = [
+        [np.mean(jensenshannon(one, other, axis=1) ** 2) for other in descriptors]
+        for one in descriptors
+    ]
+    np.testing.assert_allclose(all_pairs(descriptors), np.nan_to_num(expected), atol=3e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 2, LANES - 1, LANES, LANES + 1])
 def test_divergence_equals_the_loop_for_any_number_of_channels(rng, channels):
     descriptors = distributions(rng, 5, 3, channels)
     descriptors[0, 0] = np.eye(channels)[0]
-    found = js_divergence(descriptors)
+    found = all_pairs(descriptors)
     for i in range(5):
         for j in range(5):
             expected = divergence_loop(descriptors[i], descriptors[j])
@@ -61,16 +63,16 @@ def test_divergence_equals_the_loop_for_any_number_of_channels(rng, channels):
 
 def test_divergence_at_the_size_of_a_real_map(rng):
     descriptors = distributions(rng, 3, 49, 513, sharpness=2.0)
-    found = js_divergence(descriptors)
-    assert found[0, 2] == pytest.approx(divergence_loop(descriptors[0], descriptors[2]), abs=5e-6)
+    found = divergences(descriptors, 0, np.array([2]))
+    assert found[0] == pytest.approx(divergence_loop(descriptors[0], descriptors[2]), abs=5e-6)
 
 
-def test_divergence_is_symmetric_bounded_and_zero_on_the_diagonal(rng):
-    descriptors = distributions(rng, BLOCK + 3, 4, 6, sharpness=20.0)
+def test_divergence_is_symmetric_bounded_and_zero_to_itself(rng):
+    descriptors = distributions(rng, 7, 4, 6, sharpness=20.0)
     descriptors[1] = descriptors[0]
-    found = js_divergence(descriptors)
-    np.testing.assert_array_equal(found, found.T)
-    np.testing.assert_array_equal(np.diag(found), 0.0)
+    found = all_pairs(descriptors)
+    np.testing.assert_allclose(found, found.T, atol=1e-6)
+    np.testing.assert_allclose(np.diag(found), 0.0, atol=1e-6)
     assert found.min() >= 0.0 and found.max() <= np.float32(math.log(2))
     assert found[0, 1] == pytest.approx(0.0, abs=1e-6)
 
@@ -78,30 +80,58 @@ def test_divergence_is_symmetric_bounded_and_zero_on_the_diagonal(rng):
 def test_disjoint_distributions_are_log_2_apart():
     one_hot = np.eye(5, dtype=np.float32)[:, None]
     expected = math.log(2) * (1 - np.eye(5))
-    np.testing.assert_allclose(js_divergence(one_hot), expected, atol=1e-6)
+    np.testing.assert_allclose(all_pairs(one_hot), expected, atol=1e-6)
 
 
-def test_equal_images_do_not_diverge(rng):
-    descriptors = np.tile(distributions(rng, 1, 4, 6), (BLOCK + 2, 1, 1))
-    np.testing.assert_allclose(js_divergence(descriptors), 0.0, atol=1e-6)
-
-
-def test_no_image_has_no_divergence():
-    assert js_divergence(np.zeros((0, 4, 3), np.float32)).shape == (0, 0)
-
-
-def test_half_precision_descriptors(rng):
+def test_no_others_and_half_precision(rng):
     descriptors = distributions(rng, 4, 3, 5)
-    np.testing.assert_allclose(
-        js_divergence(descriptors.astype(np.float16)), js_divergence(descriptors), atol=1e-3
-    )
+    assert divergences(descriptors, 1, np.zeros(0, np.int32)).shape == (0,)
+    half = all_pairs(descriptors.astype(np.float16))
+    np.testing.assert_allclose(half, all_pairs(descriptors), atol=1e-3)
 
 
-def test_divergence_tells_its_progress(rng):
-    told = []
-    images = 2 * BLOCK + 1
-    js_divergence(distributions(rng, images, 1, 2), lambda: told.append(1))
-    assert len(told) == block_count(images) == 6
+def nearest_loop(vectors, rows, size):
+    found = []
+    for row in rows:
+        cosine = {j: float(vectors[row] @ vectors[j]) for j in range(len(vectors)) if j != row}
+        found.append(sorted(cosine, key=lambda j, cosine=cosine: (-cosine[j], j))[:size])
+    return np.array(found, int).reshape(len(rows), size)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 9])
+def test_nearest_equals_the_loop(rng, size):
+    # Few directions, whose products are exact, so that there are many ties.
+    vectors = np.eye(4, dtype=np.float32)[rng.integers(0, 4, 10)]
+    vectors[3] = 0.0
+    for rows in (np.arange(10), np.array([7, 0, 7])):
+        members, cosines = nearest(vectors, rows, size)
+        np.testing.assert_array_equal(members, nearest_loop(vectors, rows, size))
+        expected = (vectors[rows][:, None] * vectors[np.asarray(members)]).sum(axis=-1)
+        np.testing.assert_array_equal(cosines, expected)
+        assert not np.any(np.asarray(members) == rows[:, None])
+
+
+def test_cosines_of_sketches_are_those_of_the_roots(rng):
+    descriptors = distributions(rng, 12, 9, 600, sharpness=3.0)
+    descriptors[6:] = 0.7 * descriptors[6:] + 0.3 * descriptors[:6]
+    found = np.asarray(sketch(descriptors))
+    assert found.shape == (12, SKETCH)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+    roots = np.sqrt(descriptors.reshape(12, -1).astype(float))
+    expected = roots @ roots.T / 9
+    off = ~np.eye(12, dtype=bool)
+    # Random sums are off by about 1 / sqrt(SKETCH).
+    assert np.abs(found @ found.T - expected)[off].max() < 6 / SKETCH**0.5
+    assert np.corrcoef((found @ found.T)[off], expected[off])[0, 1] > 0.95
+
+
+def test_sketches_of_short_descriptors_and_of_none(rng):
+    descriptors = distributions(rng, 3, 2, 5)
+    roots = np.sqrt(descriptors.reshape(3, -1))
+    found = np.asarray(sketch(descriptors))
+    np.testing.assert_allclose(found @ found.T, roots @ roots.T / 2, atol=1e-5)
+    assert sketch(np.zeros((0, 2, 5), np.float32)).shape == (0, SKETCH)
+    assert not np.any(sketch(np.zeros((2, 2, 5), np.float32)))
 
 
 @pytest.mark.parametrize("grid", [(4, 6), (6, 4), (1, 1), (2, 9), (7, 3)])
