@@ -73,8 +73,7 @@ def measure(
             _batch(
                 settings,
                 detector.params,
-                images,
-                with_pools(targets, pools),
+                gather(images, with_pools(targets, pools)),
                 counts,
                 jax.random.fold_in(key, start),
             )
@@ -91,8 +90,7 @@ def measure(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _batch(settings, params, images, members, counts, key) -> dict[str, jax.Array]:
-    batch = gather(images, members)
+def _batch(settings, params, batch, counts, key) -> dict[str, jax.Array]:
     probs = forward(settings, params, batch)
     supervision = supervise(key, settings, batch, probs)
     mean, coverage = jax.vmap(functools.partial(mean_map, include_own=False))(

@@ -84,8 +84,7 @@ def _in_pools(
         joints, near, own = _pool_joints(
             run.settings,
             run.detector.params,
-            run.images,
-            with_pools(targets, members),
+            gather(run.images, with_pools(targets, members)),
             jax.random.fold_in(key, start),
         )
         joints, near = np.asarray(joints), np.asarray(near)
@@ -100,13 +99,12 @@ def _in_pools(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _pool_joints(settings, params, images, members, key):
+def _pool_joints(settings, params, batch, key):
     """Look at B targets and their pools.
 
     Returns:
       Joints [B, K + 1, K + 1] with the pools, and with cells beside, and the targets' moments.
     """
-    batch = gather(images, members)
     probs = forward(settings, params, batch)
     warps = supervise(key, settings, batch, probs).warps
 

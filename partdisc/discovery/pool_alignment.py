@@ -82,16 +82,23 @@ def unit_maps(layer: Layer, params: Any, images: Images) -> jax.Array:
     return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
 
 
+@jax.jit
+def _gather(maps, images, members):
+    """Take the maps, saliencies and grids of images; see `supervision.gather`."""
+    return maps[members], images.saliency[members], images.grids[members]
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _align(settings, maps, images, target, members, base_key):
+def _align(settings, key, maps, saliency, grids):
+    """Align the images of rows 1 and on with that of row 0."""
     alignment, matches = align_pairs(
-        jax.random.fold_in(base_key, target),
-        maps[target][None],
-        maps[members][None],
-        images.saliency[target][None],
-        images.saliency[members][None],
-        images.grids[target][None],
-        images.grids[members][None],
+        key,
+        maps[:1],
+        maps[None, 1:],
+        saliency[:1],
+        saliency[None, 1:],
+        grids[:1],
+        grids[None, 1:],
         matching=settings.matching,
         alignment=settings.alignment,
     )
@@ -121,9 +128,9 @@ def align_pools(
     found = []
     with Progress(label, total=len(targets), unit="images") as progress:
         for target, pool in zip(targets, members, strict=True):
-            one = _align(
-                settings, maps, images, jnp.int32(target), jnp.asarray(pool, jnp.int32), base_key
-            )
+            rows = np.array([target, *pool], np.int32)
+            key = jax.random.fold_in(base_key, int(target))
+            one = _align(settings, key, *_gather(maps, images, rows))
             found.append(jax.tree.map(np.asarray, one))
             progress.advance(1)
     return PoolAlignment(*(np.stack(arrays) for arrays in zip(*found, strict=True)))

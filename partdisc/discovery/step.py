@@ -10,11 +10,9 @@ import optax
 
 from partdisc.discovery.supervision import (
     Batch,
-    Images,
     StepSettings,
     Supervision,
     forward,
-    gather,
     supervise,
 )
 from partdisc.method.alignment import is_identity
@@ -89,31 +87,22 @@ def step_members(settings: StepSettings, pools: np.ndarray, targets: np.ndarray)
     return np.concatenate([targets[:, None], taught[targets]], axis=1)
 
 
-@functools.partial(jax.jit, static_argnames=("settings", "cells"), donate_argnames="state")
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def train_step(
-    settings: StepSettings,
-    state: State,
-    images: Images,
-    members: jax.Array,
-    base_key: jax.Array,
-    *,
-    cells: int,
+    settings: StepSettings, state: State, batch: Batch, base_key: jax.Array
 ) -> tuple[State, dict[str, jax.Array]]:
     """Do one step on a batch of targets.
 
     Args:
       settings: static settings.
       state: what training changes; its buffers are reused.
-      images: the training images.
-      members: int32 [B, 1 + J], rows of `images`, of `step_members`.
+      batch: the maps of `step_members`.
       base_key: key of the run; the step's own key is folded from it.
-      cells: P of the batch, which none of its maps may exceed.
 
     Returns:
       The next state, and metrics of this step, each [].
     """
     key = jax.random.fold_in(base_key, state.step)
-    batch = gather(images, members, cells)
     objective = functools.partial(OBJECTIVES[settings.objective], settings, batch=batch, key=key)
     (loss, metrics), gradient = jax.value_and_grad(objective, has_aux=True)(state.params)
     optimizer = adagrad(learning_rate(**settings.rate._asdict()))

@@ -102,8 +102,12 @@ def padded(needed: int, most: int) -> int:
     return cells
 
 
+@functools.partial(jax.jit, static_argnames="cells")
 def gather(images: Images, members: jax.Array, cells: int = 0) -> Batch:
     """Collect the maps of images: rows [B, 1 + J] of targets, each followed by its pool.
+
+    A program of its own: what works on a batch then need not be compiled anew for another
+    number of images.
 
     Args:
       images: all of them.

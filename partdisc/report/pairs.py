@@ -59,7 +59,7 @@ def show_pair(
     key = jax.random.fold_in(jax.random.key(seed), int(members[0]))
     supervision, squared = jax.tree.map(
         lambda array: np.asarray(array[0]),
-        _supervise(settings, detector.params, images, jnp.asarray(members, jnp.int32), key),
+        _supervise(settings, detector.params, gather(images, members[None]), key),
     )
     matches = supervision.matches
     matched = matches.weight > 0
@@ -94,10 +94,9 @@ def drawn_pair(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _supervise(settings, params, images, members, key):
+def _supervise(settings, params, batch, key):
     """Return the supervision of a target, and the squared residuals [J, 2, M] of the matches
     under the transform and under none, both as batches of one."""
-    batch = gather(images, members[None])
     probs = forward(settings, params, batch)
     supervision = supervise(key, settings, batch, probs)
 

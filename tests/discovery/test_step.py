@@ -78,8 +78,8 @@ def start(settings, params) -> State:
 
 
 def one_step(settings, state, images, pools, targets=TARGETS, key=KEY, cells=CELLS):
-    members = step_members(settings, pools, targets)
-    return train_step(settings, state, images, members, key, cells=cells)
+    batch = teaching.gather(images, step_members(settings, pools, targets), cells)
+    return train_step(settings, state, batch, key)
 
 
 @functools.partial(jax.jit, static_argnums=0)

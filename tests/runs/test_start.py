@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,8 +33,9 @@ def test_both_end_alike(run, start, tmp_path):
     assert ended.returncode == 0 and "in order" in ended.stdout, ended.stderr
 
 
-def test_a_run_ends_with_the_command_that_goes_on(run, whole):
-    ended = run(*DEMO, f"--workdir={whole[0]}", start=("-m", "partdisc"))
+def test_a_run_ends_with_the_command_that_goes_on(run, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    ended = run(*DEMO, f"--workdir={tmp_path / 'run'}", start=("-m", "partdisc"))
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1].startswith("  python -m partdisc --mode=predict --workdir")
 
