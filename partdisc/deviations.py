@@ -135,8 +135,8 @@ KEPT = (
         "candidates of pools",
         True,
         "Divergences are computed for the 10 x J images that look nearest by a sketch of their "
-        "maps, of which the J nearest are taken: of 1,000 images and more a few in a hundred are "
-        "others than of all pairs.",
+        "maps, of which the J nearest are taken. Of 400 photos of cars the 15 nearest of each "
+        "were all among the 75 nearest by the sketch.",
     ),
     Kept(
         "pools while training goes on",
