@@ -63,7 +63,7 @@ def measure(
     """
     count = images.features.shape[0]
     sample = np.random.default_rng(seed).permutation(count)[:SAMPLE].astype(np.int32)
-    pools, key = jnp.asarray(pools), jax.random.key(seed)
+    key = jax.random.key(seed)
     sums = []
     for start in range(0, len(sample), BATCH):
         targets = np.resize(sample[start : start + BATCH], BATCH)

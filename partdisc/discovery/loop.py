@@ -15,7 +15,7 @@ from partdisc.discovery.pools import PoolSettings, find_pools
 from partdisc.discovery.run import Run
 from partdisc.discovery.step import State, initial_state, step_members, train_step
 from partdisc.discovery.stopping import held_back
-from partdisc.discovery.supervision import Images, StepSettings, gather, padded
+from partdisc.discovery.supervision import Images, StepSettings, gather, room
 from partdisc.discovery.training import (
     FOLDER,
     Training,
@@ -180,7 +180,7 @@ def _steps(course: Course, state: State, checkpoints: Checkpoints, told: Told) -
             members = _refreshed(course, state, checkpoints, step // refresh)
         targets = targets_of_step(step, count, plan.batch, plan.seed)
         rows = step_members(settings, members, targets)
-        batch = gather(images, rows, padded(int(sizes[rows].max()), most))
+        batch = gather(images, rows, room(int(sizes[rows].max()), most))
         state, metrics = train_step(settings, state, batch, base_key)
         # Fetched one step late, so that the host never makes the device wait.
         if pending is not None:

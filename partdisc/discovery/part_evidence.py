@@ -78,7 +78,7 @@ def _in_pools(
     pools = np.zeros((BLOCKS, channels, channels), np.float32)
     beside = np.zeros((channels, channels), np.float32)
     total = Moments(0.0, 0.0, 0.0)
-    members, key = jnp.asarray(run.pools.members), jax.random.key(run.seed)
+    members, key = run.pools.members, jax.random.key(run.seed)
     for start in range(0, len(sample), BATCH):
         targets = np.resize(sample[start : start + BATCH], BATCH)
         joints, near, own = _pool_joints(

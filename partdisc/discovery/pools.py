@@ -10,9 +10,14 @@ import numpy as np
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.supervision import CHUNK, Images, StepSettings
-from partdisc.method import similarity
 from partdisc.method.part_layer import Layer, packed_probabilities
-from partdisc.method.similarity import divergences, nearest, sketch
+from partdisc.method.similarity import (
+    divergences,
+    nearest,
+    peak_descriptor,
+    sketch,
+    spatial_descriptor,
+)
 from partdisc.progress import Progress
 from partdisc.workdir import Workdir, digest
 
@@ -52,8 +57,8 @@ def _descriptors(
         packed, grid = image
         probs = packed_probabilities(layer, params, packed, grid, images.offset)
         if kind == "spatial_js":
-            return similarity.spatial_descriptor(probs, grid, size=grid_size)
-        return similarity.peak_descriptor(probs)
+            return spatial_descriptor(probs, grid, size=grid_size)
+        return peak_descriptor(probs)
 
     return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
 

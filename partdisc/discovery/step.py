@@ -14,6 +14,7 @@ from partdisc.discovery.supervision import (
     Supervision,
     forward,
     supervise,
+    with_pools,
 )
 from partdisc.method.alignment import is_identity
 from partdisc.method.loss import coherence_loss
@@ -84,7 +85,7 @@ def step_members(settings: StepSettings, pools: np.ndarray, targets: np.ndarray)
     Part templates have no pools: J is 0.
     """
     taught = pools if settings.objective == "alignment" else pools[:, :0]
-    return np.concatenate([targets[:, None], taught[targets]], axis=1)
+    return with_pools(targets, taught)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)

@@ -21,7 +21,7 @@ from partdisc.method.warp import Warp, mean_map, warp_between
 # Images of one pass of a small kernel over all.
 CHUNK = 64
 # The sizes that maps of a batch are filled up to differ by this factor at least.
-STEP = 1.25
+ROOMS = 1.25
 
 
 class StepSettings(NamedTuple):
@@ -85,19 +85,19 @@ def device_images(features: np.ndarray, grids: np.ndarray, offset: np.ndarray) -
     return Images(features, grids, saliency, offset)
 
 
-def with_pools(targets: jax.Array, pools: jax.Array) -> jax.Array:
+def with_pools(targets: np.ndarray, pools: np.ndarray) -> np.ndarray:
     """Return rows [B, 1 + J] of targets [B], each followed by its pool (`pools` [N, J])."""
-    return jnp.concatenate([targets[:, None], pools[targets]], axis=1)
+    return np.concatenate([targets[:, None], pools[targets]], axis=1)
 
 
-def padded(needed: int, most: int) -> int:
+def room(needed: int, most: int) -> int:
     """Return how many cells the maps of a batch have room for, whose largest needs so many.
 
     One of a few numbers up to `most`, that of the largest image: a program is compiled for each.
     One long image among thousands would else make every step as slow as its own.
     """
     cells = most
-    while (fewer := math.ceil(cells / STEP)) >= needed and fewer < cells:
+    while (fewer := math.ceil(cells / ROOMS)) >= needed and fewer < cells:
         cells = fewer
     return cells
 

@@ -82,10 +82,14 @@ def one_step(settings, state, images, pools, targets=TARGETS, key=KEY, cells=CEL
     return train_step(settings, state, batch, key)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def supervised(settings, params, images, pools, targets, step):
     """Do what a step does before its gradient."""
     batch = teaching.gather(images, teaching.with_pools(targets, pools))
+    return supervised_batch(settings, params, batch, step)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def supervised_batch(settings, params, batch, step):
     probs = teaching.forward(settings, params, batch)
     key = jax.random.fold_in(KEY, step)
     return batch, probs, teaching.supervise(key, settings, batch, probs)
@@ -175,7 +179,7 @@ def test_room_that_no_map_needs_changes_nothing(planted, objective):
 @pytest.mark.parametrize("most", [1, 2, 7, 196, 294, 700, 12_000])
 def test_maps_are_filled_up_to_one_of_a_few_sizes(most):
     needed = np.unique(np.geomspace(1, most, 300).astype(int))
-    sizes = [teaching.padded(int(one), most) for one in needed]
+    sizes = [teaching.room(int(one), most) for one in needed]
     assert all(
         one <= size <= max(1.25 * one + 1, 5) for one, size in zip(needed, sizes, strict=True)
     )
