@@ -47,11 +47,14 @@ COUNTS = {
 
 
 def started(workdir: pathlib.Path, **options) -> subprocess.Popen:
-    """Start a small run, without a cache of compiled programs."""
-    environment = os.environ | {"JAX_ENABLE_COMPILATION_CACHE": "false"}
+    """Start a small run, which keeps its compiled programs beside its work directory."""
+    own = {
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XDG_CACHE_HOME": str(workdir.parent / "cache"),
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "partdisc", *RUN, f"--workdir={workdir}"],
-        env=environment | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},
+        env=os.environ | own,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -83,9 +86,14 @@ def ended(process: subprocess.Popen) -> str:
 def kills(count: int, place: pathlib.Path, rng: random.Random) -> Iterator[str]:
     """Kill a run at random moments until it has come to its end, and compare its bits."""
     whole = place / "whole"
-    began = time.monotonic()
     assert ended(started(whole)) == ""
-    longest, expected = time.monotonic() - began, params(whole)
+    expected = params(whole)
+    began = time.monotonic()
+    assert ended(started(place / "again")) == ""
+    longest = time.monotonic() - began
+    assert params(place / "again") == expected
+    # What is compiled is to be killed while it is kept, too.
+    shutil.rmtree(place / "cache")
     workdir, killed = place / "killed", 0
     while killed < count:
         process = started(workdir)
