@@ -16,6 +16,7 @@ from partdisc.discovery.supervision import (
     supervise,
     with_pools,
 )
+from partdisc.method.cells import largest
 from partdisc.method.warp import mean_map
 
 # Training images that are looked at, and how many at a time.
@@ -98,14 +99,14 @@ def _batch(settings, params, batch, counts, key) -> dict[str, jax.Array]:
     )
     own, parts = probs[:, 0], settings.layer.parts
     counted = batch.valid[:, 0] & (coverage > 1e-3) & (counts > 0)[:, None]
-    winner = jnp.argmax(own, axis=-1)
+    _, winner = largest(own, axis=-1)
     own_parts, pool_parts = (
         jnp.where(counted[..., None], maps[..., :parts], 0.0) for maps in (own, mean)
     )
     won = jnp.where(counted, winner, parts + 1)
     return {
         "cells": jnp.sum(counted),
-        "agreeing": jnp.sum((winner == jnp.argmax(mean, axis=-1)) & counted),
+        "agreeing": jnp.sum((winner == largest(mean, axis=-1)[1]) & counted),
         "background": jnp.sum((winner == parts) & counted),
         "wins": jnp.zeros(parts, jnp.int32).at[won.reshape(-1)].add(1, mode="drop"),
         "product": jnp.sum(own_parts * pool_parts, axis=(0, 1)),

@@ -17,6 +17,7 @@ from partdisc.discovery.supervision import (
     with_pools,
 )
 from partdisc.method.alignment import is_identity
+from partdisc.method.cells import largest
 from partdisc.method.loss import coherence_loss
 from partdisc.method.optimizer import adagrad, learning_rate
 from partdisc.method.part_templates import template_loss
@@ -137,7 +138,7 @@ def step_metrics(
 def winner_metrics(parts: int, batch: Batch, probs: jax.Array) -> dict[str, jax.Array]:
     """Measure which channels win the targets' cells, each []."""
     own, valid = probs[:, 0], batch.valid[:, 0]
-    winner = jnp.argmax(own, axis=-1)
+    _, winner = largest(own, axis=-1)
     used = jnp.zeros(parts + 1, bool).at[jnp.where(valid, winner, parts)].set(True)
     return {
         "background_argmax": jnp.sum((winner == parts) & valid) / jnp.sum(valid),

@@ -51,6 +51,20 @@ def corner_cells(grid: jax.Array, cells: int, *, percent: int) -> jax.Array:
     return (depth < percent * grid[0] * grid[1]) & cell_validity(grid, cells)
 
 
+def largest(values: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """Return the largest values along an axis, and int32 where they are: the first of equals.
+
+    Where a value is NaN, so is the largest, and where it is has no meaning, but is on the axis.
+    """
+    # Two plain reductions of floats, which a processor does several times faster than an
+    # arg-max; floats count places exactly up to 2^24.
+    most = jnp.max(values, axis=axis, keepdims=True)
+    place = jax.lax.broadcasted_iota(jnp.float32, values.shape, axis % values.ndim)
+    size = values.shape[axis]
+    first = jnp.min(jnp.where(values == most, place, float(size)), axis=axis)
+    return jnp.squeeze(most, axis), jnp.minimum(first, size - 1.0).astype(jnp.int32)
+
+
 def normalise(vectors: jax.Array) -> jax.Array:
     """Scale vectors [..., C] to unit L2 norm; a zero vector stays zero, with zero gradient."""
     square = jnp.sum(vectors * vectors, axis=-1, keepdims=True)

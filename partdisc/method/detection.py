@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from partdisc.method.cells import cell_positions, cell_validity
+from partdisc.method.cells import cell_positions, cell_validity, largest
 
 # The half of a cell's 3 x 3 surround that comes before it in raster order.
 _BEFORE = ((-1, -1), (-1, 0), (-1, 1), (0, -1))
@@ -103,12 +103,10 @@ def detect(
         shifts.append(_vertex(before, logs, after))
     refined = position[:, None] + jnp.stack(shifts, axis=-1)
 
-    part, cell = jnp.arange(maps.shape[1]), jnp.arange(cells)
+    part = jnp.arange(maps.shape[1])
 
     def take(remaining, _):
-        # Two plain reductions: several times faster than an arg-max over the cells.
-        score = jnp.max(remaining, axis=0)
-        best = jnp.min(jnp.where(remaining == score[None], cell[:, None], cells), axis=0)
+        score, best = largest(remaining, axis=0)
         point = refined[best, part]
         shift = refined - point[None]
         kept = jnp.where(iou_of_shifted(shift, box_side) > nms_iou, -jnp.inf, remaining)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from partdisc.method.cells import cell_positions, cell_validity, corner_cells
+from partdisc.method.cells import cell_positions, cell_validity, corner_cells, largest
 
 MATCHINGS = ("threshold", "degree", "mutual")
 SALIENCY_NEIGHBOURS = 4
@@ -141,11 +141,10 @@ def find_matches(
     cosine = jnp.where(target_valid[:, None] & source_valid[None], cosine, -jnp.inf)
     passed = cosine > threshold
     if kind == "mutual":
-        best_target = jnp.argmax(cosine, axis=0)
-        best_source = jnp.argmax(cosine, axis=1)
+        best, target = largest(cosine, axis=0)
+        _, best_source = largest(cosine, axis=1)
         source = jnp.arange(sources)
-        target = best_target
-        kept = (best_source[target] == source) & passed[target, source]
+        kept = (best_source[target] == source) & (best > threshold)
         weight = kept.astype(cosine.dtype)
         count = jnp.sum(kept)
     else:

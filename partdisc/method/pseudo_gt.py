@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from partdisc.method.cells import cell_positions
+from partdisc.method.cells import cell_positions, largest
 
 BACKGROUNDS = ("salient", "printed", "excluded")
 # The power of saliency at which object and background are told apart: Otsu's threshold of the
@@ -52,9 +52,7 @@ def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.
     index = jnp.arange(cells)
 
     def propose(refused):
-        offers = jnp.where(refused, -jnp.inf, scores)
-        choice = jnp.argmax(offers, axis=1)
-        value = jnp.take_along_axis(offers, choice[:, None], axis=1)[:, 0]
+        value, choice = largest(jnp.where(refused, -jnp.inf, scores), axis=1)
         active = open_cells & (value > -jnp.inf)
         return choice, value, active
 

@@ -16,6 +16,7 @@ from partdisc.method.cells import (
     cells_to_pixels,
     centred,
     corner_cells,
+    largest,
     normalise,
 )
 
@@ -125,3 +126,27 @@ def test_cells_to_pixels_places_the_first_cell_at_the_origin():
     points = np.array([(0.0, 0.0), (1.0, 2.5)])
     expected = [(7.5, 7.5), (23.5, 47.5)]
     np.testing.assert_array_equal(cells_to_pixels(points, 16, 7.5), expected)
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (3, 5), (5, 3), (2, 3, 4)])
+@pytest.mark.parametrize("kind", ["distinct", "ties", "equal", "infinite"])
+def test_largest_is_the_first_as_numpy_finds_it(shape, kind):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=shape).astype(np.float32)
+    if kind == "ties":
+        values = np.round(values)
+    elif kind == "equal":
+        values = np.zeros_like(values)
+    elif kind == "infinite":
+        values = np.where(values > 0, np.float32(-np.inf), values)
+    for axis in range(-len(shape), len(shape)):
+        value, place = jax.jit(functools.partial(largest, axis=axis))(values)
+        np.testing.assert_array_equal(value, values.max(axis=axis))
+        np.testing.assert_array_equal(place, values.argmax(axis=axis))
+
+
+def test_largest_of_what_is_no_number_stays_on_the_axis():
+    with jax.debug_nans(False):
+        value, place = largest(jnp.array([[np.nan, 1.0], [2.0, 3.0]]), axis=1)
+    np.testing.assert_array_equal(value, [np.nan, 3.0])
+    assert place[1] == 1 and 0 <= place[0] < 2
