@@ -164,7 +164,7 @@ SECTIONS = {
     "alignment": Section("How a similar image is laid on a training image (section 3.2.2).", {
         "transform": Key("affine", "Kind of transform that is sought.",
             choices=("none", "translation", "affine", "homography")),
-        "hypotheses": Key(256, "Random transforms to try.",
+        "hypotheses": Key(128, "Random plausible transforms to compare.",
             low=1, high=1_000_000, unit="transforms"),
         "scoring": Key("truncated",
             "`count`: matches that fit count the same; `truncated`: the closer, the more.",

@@ -106,7 +106,8 @@ KEPT = (
     Kept(
         "number of hypotheses",
         False,
-        "256 random subsets of the matches, of the least size; the identity competes with them.",
+        "128 transforms, each of a random subset of the matches, of the least size, the first of 8 "
+        "that is plausible; the identity competes with them.",
     ),
     Kept(
         "reflections",

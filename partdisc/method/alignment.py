@@ -6,10 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from partdisc.method.hypotheses import draw_hypotheses
 from partdisc.method.matching import Matches, MatchSettings, find_matches, match_cosines
-from partdisc.method.transforms import FAMILIES, is_plausible, least_squares, solve
+from partdisc.method.transforms import FAMILIES, is_plausible, least_squares
 
 SCORINGS = ("count", "truncated")
+# So many of the best hypotheses are polished.
+FINALISTS = 4
 # So many matches are scored at a time: all pairs of cells may match, and mostly few of them do.
 BLOCK = 1024
 
@@ -50,18 +53,6 @@ class Alignment(NamedTuple):
     transform: jax.Array
     score: jax.Array
     inliers: jax.Array
-
-
-def draw_matches(key: jax.Array, weight: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """Draw indices of matches in proportion to their weights [M], by the inverse CDF."""
-    cumulative = jnp.cumsum(weight)
-    level = jax.random.uniform(key, shape, weight.dtype) * cumulative[-1]
-    index = jnp.searchsorted(cumulative, level, side="right")
-    # The sums are rounded one by one, so that a match of weight 0 can seem to add to them
-    # and a draw can fall past the last: the last match with a weight up to there is meant.
-    slot = jnp.arange(weight.shape[0])
-    weighted = jax.lax.cummax(jnp.where(weight > 0, slot, 0))
-    return weighted[jnp.minimum(index, weight.shape[0] - 1)]
 
 
 def squared_residuals(transforms: jax.Array, matches: Matches) -> jax.Array:
@@ -144,8 +135,9 @@ def align(
 ) -> Alignment:
     """Find the transform that most of the matches agree on, RANSAC in one parallel step.
 
-    Every hypothesis is solved from a random minimal set of matches, drawn by weight;
-    degenerate and implausible ones are rejected, and the identity always competes.
+    Every hypothesis is solved from a random minimal set of matches, drawn by weight, in
+    place of which another is drawn where it is degenerate or its transform implausible. The
+    identity always competes.
 
     Args:
       key: random key.
@@ -158,8 +150,8 @@ def align(
       max_area_change: see `transforms.is_plausible`.
       max_stretch: likewise.
       max_rotation: likewise, in degrees.
-      polish: rounds of least squares on the inliers of the best hypothesis, each kept
-        only if it scores no lower (not in the paper).
+      polish: rounds of least squares on the inliers of the best hypotheses, each kept
+        only if it scores no lower (not in the paper; as LO-RANSAC, Chum et al. 2003).
 
     Returns:
       The best alignment; the identity where there are no matches.
@@ -167,6 +159,7 @@ def align(
     plausible = functools.partial(
         is_plausible,
         grid=source_grid,
+        family=family,
         max_area_change=max_area_change,
         max_stretch=max_stretch,
         max_rotation=max_rotation,
@@ -174,13 +167,8 @@ def align(
     identity = jnp.eye(3, dtype=jnp.float32)
     candidates = identity[None]
     if FAMILIES[family]:
-        chosen = draw_matches(key, matches.weight, (hypotheses, FAMILIES[family]))
-        transforms, determined = jax.vmap(lambda s, t: solve(s, t, family=family))(
-            matches.source[chosen], matches.target[chosen]
-        )
-        usable = determined & jax.vmap(plausible)(transforms) & (jnp.sum(matches.weight) > 0)
-        transforms = jnp.where(usable[:, None, None], transforms, identity[None])
-        candidates = jnp.concatenate([candidates, transforms])
+        drawn = draw_hypotheses(key, matches, plausible, family=family, hypotheses=hypotheses)
+        candidates = jnp.concatenate([candidates, drawn])
 
     score = functools.partial(score_transforms, matches=matches, scoring=scoring, radius=radius)
 
@@ -188,16 +176,19 @@ def align(
         within = squared_residuals(transform[None], matches)[0] <= radius**2
         return within & (matches.weight > 0)
 
-    scores = score(candidates)
-    best = jnp.argmax(scores)
-    transform, best_score = candidates[best], scores[best]
-    for _ in range(polish if FAMILIES[family] else 0):
+    def polished(transform, own_score):
         weight = jnp.where(inliers_of(transform), matches.weight, 0.0)
-        polished, determined = least_squares(matches.source, matches.target, weight, family=family)
-        new_score = score(polished[None])[0]
-        better = determined & plausible(polished) & (new_score >= best_score)
-        transform = jnp.where(better, polished, transform)
-        best_score = jnp.where(better, new_score, best_score)
+        fitted, determined = least_squares(matches.source, matches.target, weight, family=family)
+        new_score = score(fitted[None])[0]
+        better = determined & plausible(fitted) & (new_score >= own_score)
+        return jnp.where(better, fitted, transform), jnp.where(better, new_score, own_score)
+
+    scores, place = jax.lax.top_k(score(candidates), min(FINALISTS, len(candidates)))
+    finalists = candidates[place]
+    for _ in range(polish if FAMILIES[family] else 0):
+        finalists, scores = jax.vmap(polished)(finalists, scores)
+    best = jnp.argmax(scores)
+    transform, best_score = finalists[best], scores[best]
     total = jnp.sum(matches.weight)
     return Alignment(
         transform=transform,

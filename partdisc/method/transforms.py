@@ -27,6 +27,22 @@ def _triangle_matrix(points: jax.Array) -> tuple[jax.Array, jax.Array]:
     return matrix, area >= SMALLEST_TRIANGLE
 
 
+def _between_triangles(source: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Solve an affine transform [3, 3] from three matches [3, 2]; see `solve`."""
+    # By its sides and no matrix: thousands of them are then solved along one axis.
+    first, second = source[1] - source[0], source[2] - source[0]
+    to_first, to_second = target[1] - target[0], target[2] - target[0]
+    area = first[0] * second[1] - first[1] * second[0]
+    to_area = to_first[0] * to_second[1] - to_first[1] * to_second[0]
+    spans = (jnp.abs(area) >= SMALLEST_TRIANGLE) & (jnp.abs(to_area) >= SMALLEST_TRIANGLE)
+    scale = 1.0 / jnp.where(spans, area, 1.0)
+    along_y = (to_first * second[1] - to_second * first[1]) * scale
+    along_x = (to_second * first[0] - to_first * second[0]) * scale
+    shift = target[0] - along_y * source[0, 0] - along_x * source[0, 1]
+    last = jnp.array([0, 0, 1], source.dtype)
+    return jnp.concatenate([jnp.stack([along_y, along_x, shift], axis=1), last[None]]), spans
+
+
 def _basis(points: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the homography [3, 3] that takes the projective basis to four points [4, 2]."""
     matrix, spans = _triangle_matrix(points[:3])
@@ -59,10 +75,7 @@ def solve(source: jax.Array, target: jax.Array, *, family: str) -> tuple[jax.Arr
     if family == "translation":
         return identity.at[:2, 2].set(target[0] - source[0]), jnp.array(True)
     if family == "affine":
-        from_matrix, from_spans = _triangle_matrix(source)
-        to_matrix, to_spans = _triangle_matrix(target)
-        transform = to_matrix @ invert(from_matrix)
-        return transform.at[2].set(identity[2]), from_spans & to_spans
+        return _between_triangles(source, target)
     from_basis, from_general = _basis(source)
     to_basis, to_general = _basis(target)
     transform, finite = _scaled(to_basis @ invert(from_basis))
@@ -74,6 +87,7 @@ def is_plausible(
     transform: jax.Array,
     grid: jax.Array,
     *,
+    family: str,
     max_area_change: float,
     max_stretch: float,
     max_rotation: float,
@@ -86,18 +100,21 @@ def is_plausible(
     Args:
       transform: [3, 3], neighbour cells to target cells.
       grid: int [2], the neighbour's rows and columns.
+      family: of the transform, one of `FAMILIES`.
       max_area_change: an area may grow or shrink by at most this factor.
       max_stretch: a length may change against the length across it by at most this factor.
       max_rotation: in degrees.
     """
     last = (grid - 1).astype(transform.dtype)
-    unit = jnp.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]], transform.dtype)
-    mapped = unit * jnp.concatenate([last, jnp.ones(1, transform.dtype)])[None] @ transform.T
-    ahead = mapped[:, 2] > 0.05
-    depth = jnp.where(ahead, mapped[:, 2], 1.0)[:, None, None]
-    linear, perspective = transform[None, :2, :2], transform[None, None, 2, :2]
-    jacobian = (linear - mapped[:, :2, None] / depth * perspective) / depth
-    (a, b), (c, d) = jacobian[:, 0].T, jacobian[:, 1].T
+    corners = 4 if family == "homography" else 1
+    y, x = last[:, None] * jnp.array([[0, 0, 1, 1], [0, 1, 0, 1]], last.dtype)[:, :corners]
+    to_y, to_x, depth = (row[0] * y + row[1] * x + row[2] for row in transform)
+    ahead = depth > 0.05
+    depth = jnp.where(ahead, depth, 1.0)
+    (a, b), (c, d) = (
+        [(row[i] - to / depth * transform[2, i]) / depth for i in range(2)]
+        for row, to in zip(transform[:2], (to_y, to_x), strict=True)
+    )
     area = a * d - b * c
     # With singular values s and t: a^2 + b^2 + c^2 + d^2 = s^2 + t^2, and area = s t.
     stretch = (a**2 + b**2 + c**2 + d**2) <= (max_stretch + 1.0 / max_stretch) * area * 1.0001

@@ -191,7 +191,7 @@ def test_vmap_of_sets_is_the_loop(rng, family):
         np.testing.assert_allclose(batched[0][index] / scale, one[0] / scale, atol=1e-4)
 
 
-ANY_SHAPE = {"max_stretch": 1e4, "max_rotation": 180.0}
+ANY_SHAPE = {"family": "homography", "max_stretch": 1e4, "max_rotation": 180.0}
 
 
 def numeric_plausibility(transform, grid, change, stretch, rotation):
@@ -236,7 +236,12 @@ def test_plausibility_by_numeric_jacobians(rng, family, grid, stretch, rotation)
     judge = jax.jit(
         jax.vmap(
             lambda t: is_plausible(
-                t, jnp.array(grid), max_area_change=3.0, max_stretch=stretch, max_rotation=rotation
+                t,
+                jnp.array(grid),
+                family=family,
+                max_area_change=3.0,
+                max_stretch=stretch,
+                max_rotation=rotation,
             )
         )
     )
@@ -295,7 +300,9 @@ def test_nothing_but_the_same_area_is_plausible_at_a_change_of_one():
 def test_stretch_and_rotation_of_plain_cases(matrix, allowed):
     transform = jnp.asarray(matrix, jnp.float32)
     limits = {"max_area_change": 3.0, "max_stretch": 1.5, "max_rotation": 45.0}
-    assert bool(is_plausible(transform, jnp.array([14, 18]), **limits)) is allowed
+    for family in ("affine", "homography"):
+        found = is_plausible(transform, jnp.array([14, 18]), family=family, **limits)
+        assert bool(found) is allowed
 
 
 fit = jax.jit(least_squares, static_argnames="family")
