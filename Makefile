@@ -6,7 +6,7 @@ CONSTRAINTS := $(shell $(PYTHON) -c 'import sys; print("--constraint=constraints
 PIP := $(BIN)/python -m pip install --quiet $(CONSTRAINTS)
 PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo check test lint format benchmark docs clean
+.PHONY: demo check test lint format benchmark benchmark-peers docs clean
 
 # So many parts that wheels, cab and arm are parts of their own.
 demo: .venv/.installed
@@ -33,7 +33,16 @@ docs: .venv/.installed
 	$(BIN)/python docs/figures.py
 
 benchmark: .venv/.installed
-	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks
+
+# Beside PyTorch, OpenCV, scikit-learn, SciPy and faiss too, in an environment of its own.
+benchmark-peers: .venv-peers/.installed
+	.venv-peers/bin/python -m benchmarks
+
+.venv-peers/.installed: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet $(CONSTRAINTS) --editable ".[peers]"
+	touch $@
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -47,4 +56,4 @@ benchmark: .venv/.installed
 	touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache
+	rm -rf .venv .venv-peers build *.egg-info .pytest_cache

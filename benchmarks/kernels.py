@@ -1,19 +1,14 @@
-"""Rates of the stages, beside the straightforward version of each, in one run.
-
-  python -m benchmarks.kernels [stage ...]
-
-Rates depend on the machine and on what else it does; the ratios hold.
-"""
+"""The stages of partdisc beside the straightforward version of each: `python -m benchmarks`."""
 
 import functools
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import reference
+from benchmarks.inputs import CELLS, CHANNELS, GRID, PARTS, maps
+from benchmarks.race import Race, Way
 from partdisc.backbones import backbone, load_weights, unit_features
 from partdisc.config import base_config
 from partdisc.discovery import pools
@@ -25,33 +20,11 @@ from partdisc.method.alignment import align_pairs
 from partdisc.method.cells import normalise
 from partdisc.method.part_layer import initial_params
 from partdisc.method.warp import mean_map, warp_between
-from partdisc.progress import Progress, say, table
-
-GRID = (14, 17)
-CELLS, PARTS, CHANNELS = GRID[0] * GRID[1], 512, 512
-REPEATS = 3
-
-
-def seconds(work, *arguments) -> float:
-    """Time a call: the fastest of `REPEATS` after one that compiles."""
-    jax.block_until_ready(work(*arguments))
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        jax.block_until_ready(work(*arguments))
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def maps(rng, count):
-    """Make probs [count, P, K + 1] with a common structure, so that some cells match."""
-    common = rng.normal(size=(CELLS, PARTS + 1))
-    logits = 2.0 * common[None] + rng.normal(size=(count, CELLS, PARTS + 1))
-    return np.asarray(jax.nn.softmax(jnp.asarray(2.0 * logits, jnp.float32), axis=-1))
+from partdisc.progress import Progress
 
 
 def features(name, layer):
-    """Backbone features, images/s, a batch against one image at a time."""
+    """Backbone features, a batch against one image at a time."""
     network = backbone(name, layer)
     weights = load_weights(network, "random", seed=0)
     batch = base_config().backbone.batch
@@ -61,12 +34,15 @@ def features(name, layer):
     run = functools.partial(
         unit_features, network, weights, half_stride=base_config().detection.half_stride
     )
-    ours = batch / seconds(run, pixels)
-    return f"features {name} {layer}", "images/s", ours, 1 / seconds(run, pixels[:1]), "one by one"
+    ways = [
+        Way("partdisc", lambda: run(pixels), batch),
+        Way("one by one", lambda: run(pixels[:1]), 1),
+    ]
+    return Race(f"features {name} {layer}", "images", ways)
 
 
 def alignment():
-    """Matching, 256 hypotheses and their scores, pairs/s, against a RANSAC loop."""
+    """Matching, 256 hypotheses and their scores, against a RANSAC loop."""
     rng = np.random.default_rng(0)
     probs, grid = maps(rng, 61), jnp.array(GRID, jnp.int32)
     unit = jax.vmap(lambda p: normalise(matching.peak_normalise(p)))(probs)
@@ -82,7 +58,6 @@ def alignment():
         "target_grids": grid[None],
         "source_grids": jnp.tile(grid, (1, 60, 1)),
     }
-    ours = 60 / seconds(lambda: run(jax.random.key(0), **arguments))
     target, source = np.asarray(unit[0]), np.asarray(unit[1])
     loop = functools.partial(
         reference.loop_ransac,
@@ -94,23 +69,31 @@ def alignment():
         radius=1.0,
         seed=0,
     )
-    return "alignment", "pairs/s", ours, 1 / seconds(loop), "loop over hypotheses"
+    ways = [
+        Way("partdisc", lambda: run(jax.random.key(0), **arguments), 60),
+        Way("loop over hypotheses", loop, 1),
+    ]
+    return Race("match and align", "pairs", ways)
 
 
 def pseudo_ground_truth():
-    """Labels of mean maps, maps/s, against Algorithm 1 as printed."""
+    """Labels of mean maps, against Algorithm 1 as printed."""
     rng = np.random.default_rng(0)
     means = np.stack([maps(rng, 15).mean(axis=0) for _ in range(4)])
     capacity = np.array([3] * PARTS + [CELLS])
     everywhere = np.ones((4, CELLS), bool)
     run = jax.jit(jax.vmap(pseudo_gt.deferred_acceptance, in_axes=(0, 0, None)))
-    ours = 4 / seconds(run, means, everywhere, capacity)
     printed = functools.partial(reference.printed_algorithm_1, means[0], capacity)
-    return "pseudo ground truth", "maps/s", ours, 1 / seconds(printed), "Algorithm 1 as printed"
+    ways = [
+        Way("partdisc", lambda: run(means, everywhere, capacity), 4),
+        Way("Algorithm 1 as printed", printed, 1),
+    ]
+    same = np.mean(np.asarray(run(means, everywhere, capacity))[0] == printed())
+    return Race("pseudo ground truth", "maps", ways, [f"labels that agree: {100 * same:.1f} %"])
 
 
 def mean_maps():
-    """Means of 15 warped maps, maps/s, against products with the matrices of the same warps."""
+    """Means of 15 warped maps, against products with the matrices of the same warps."""
     rng = np.random.default_rng(0)
     probs, grid = jnp.asarray(maps(rng, 16)), jnp.array(GRID, jnp.int32)
     transforms = jnp.eye(3) + jnp.asarray(rng.normal(0, [0.05, 0.05, 1], (15, 3, 3)), jnp.float32)
@@ -118,14 +101,18 @@ def mean_maps():
     between = functools.partial(warp_between, source_grid=grid, target_grid=grid, cells=CELLS)
     warps = jax.jit(jax.vmap(between))(transforms)
     own, others = probs[0], probs[1:]
-    ours = 15 / seconds(jax.jit(functools.partial(mean_map, include_own=True)), own, others, warps)
     matrices = reference.matrices(warps, CELLS)
-    theirs = 15 / seconds(jax.jit(reference.matrix_mean), own, others, matrices)
-    return "mean of warped maps", "maps/s", ours, theirs, "matrix products"
+    ours = jax.jit(functools.partial(mean_map, include_own=True))
+    theirs = jax.jit(reference.matrix_mean)
+    ways = [
+        Way("partdisc", lambda: ours(own, others, warps), 15),
+        Way("matrix products", lambda: theirs(own, others, matrices), 15),
+    ]
+    return Race("mean of warped maps", "maps", ways)
 
 
 def similar_pools():
-    """Pools of 15 by divergence, of 1,000 images of 49 cells, images/s, against all pairs."""
+    """Pools of 15 by divergence, of 1,000 images of 49 cells, against all pairs."""
     rng = np.random.default_rng(0)
     descriptors = rng.dirichlet(np.full(PARTS + 1, 0.05), (1000, 49)).astype(np.float32)
     on_device = jnp.asarray(descriptors)
@@ -134,13 +121,16 @@ def similar_pools():
         with Progress("pools", total=1000, unit="images") as progress:
             return pools.similar(on_device, "spatial_js", 15, progress)
 
-    ours = 1000 / seconds(of_all)
-    theirs = 12**2 / seconds(reference.pairwise_js, descriptors[:12]) / 1000
-    return "JS pools", "images/s", ours, theirs, "pair by pair"
+    few = 12
+    ways = [
+        Way("partdisc", of_all, 1000),
+        Way("pair by pair", lambda: reference.pairwise_js(descriptors[:few]), few**2 / 1000),
+    ]
+    return Race("JS pools", "images", ways)
 
 
 def training_step():
-    """Whole training steps of 4 x 15 neighbours, steps/s, against no alignment."""
+    """Whole training steps of 4 x 15 neighbours, against no alignment."""
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(64, CELLS, CHANNELS)) + 2 * rng.normal(size=(1, CELLS, CHANNELS))
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
@@ -151,8 +141,8 @@ def training_step():
         jnp.zeros(CHANNELS),
     )
     members = rng.integers(0, 64, (64, 15)).astype(np.int32)
-    rates = []
-    for transform in ("affine", "none"):
+    ways = []
+    for transform, name in (("affine", "partdisc"), ("none", "without any transform")):
         config = base_config()
         config.alignment.transform = transform
         settings = step_settings(config)
@@ -168,8 +158,8 @@ def training_step():
             batch = gather(images, step_members(settings, members, np.arange(4)))
             return train_step(settings, state, batch, jax.random.key(0))
 
-        rates.append(1 / seconds(one_step))
-    return "training step", "steps/s", *rates, "without any transform"
+        ways.append(Way(name, one_step, 1))
+    return Race("training step", "steps", ways)
 
 
 STAGES = {
@@ -181,25 +171,3 @@ STAGES = {
     "pools": similar_pools,
     "step": training_step,
 }
-
-
-def main(names: list[str]) -> None:
-    """Measure the stages named, or all."""
-    unknown = [name for name in names if name not in STAGES]
-    if unknown:
-        sys.exit(f"error: '{unknown[0]}' is no stage; allowed: {', '.join(STAGES)}")
-    rows = []
-    for name in names or STAGES:
-        stage, unit, ours, other, what = STAGES[name]()
-        rows.append([stage, unit, f"{ours:,.1f}", f"{other:,.1f}", f"{ours / other:.1f}", what])
-        say(f"{stage}: {ours:,.1f} {unit}, {ours / other:.1f} x {what}")
-    say("")
-    table(
-        f"{GRID[0]} x {GRID[1]} cells, {PARTS} parts, {jax.devices()[0].device_kind}",
-        ["stage", "unit", "ours", "straightforward", "ratio", "straightforward version"],
-        rows,
-    )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
