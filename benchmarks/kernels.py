@@ -16,7 +16,7 @@ from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import initial_state, step_members, train_step
 from partdisc.discovery.supervision import Images, gather
 from partdisc.method import matching, pseudo_gt
-from partdisc.method.alignment import align_pairs
+from partdisc.method.alignment import align_pool
 from partdisc.method.cells import normalise
 from partdisc.method.part_layer import initial_params
 from partdisc.method.warp import mean_map, warp_between
@@ -48,15 +48,12 @@ def alignment():
     unit = jax.vmap(lambda p: normalise(matching.peak_normalise(p)))(probs)
     settings = step_settings(base_config())
     run = jax.jit(
-        functools.partial(align_pairs, matching=settings.matching, alignment=settings.alignment)
+        functools.partial(align_pool, matching=settings.matching, alignment=settings.alignment)
     )
     arguments = {
-        "target_maps": unit[:1],
-        "source_maps": unit[None, 1:],
-        "target_saliency": jnp.ones((1, CELLS)),
-        "source_saliency": jnp.ones((1, 60, CELLS)),
-        "target_grids": grid[None],
-        "source_grids": jnp.tile(grid, (1, 60, 1)),
+        "maps": unit,
+        "saliency": jnp.ones((61, CELLS)),
+        "grids": jnp.tile(grid, (61, 1)),
     }
     target, source = np.asarray(unit[0]), np.asarray(unit[1])
     loop = functools.partial(

@@ -12,7 +12,7 @@ from benchmarks.inputs import CELLS, GRID, Lists, images, positions
 from benchmarks.race import Race, Way
 from partdisc.config import base_config
 from partdisc.discovery.settings import step_settings
-from partdisc.method.alignment import align, align_pairs
+from partdisc.method.alignment import align, align_pool
 from partdisc.method.matching import Matches
 
 RADIUS, PAIRS, LISTS = 1.5, 60, 150
@@ -78,15 +78,12 @@ def match_and_align() -> Race:
     unit = images(np.random.default_rng(0), PAIRS + 1).astype(np.float32)
     settings, grid = step_settings(base_config()), jnp.array(GRID, jnp.int32)
     run = jax.jit(
-        functools.partial(align_pairs, matching=settings.matching, alignment=settings.alignment)
+        functools.partial(align_pool, matching=settings.matching, alignment=settings.alignment)
     )
     given = {
-        "target_maps": jnp.asarray(unit[:1]),
-        "source_maps": jnp.asarray(unit[None, 1:]),
-        "target_saliency": jnp.ones((1, CELLS)),
-        "source_saliency": jnp.ones((1, PAIRS, CELLS)),
-        "target_grids": grid[None],
-        "source_grids": jnp.tile(grid, (1, PAIRS, 1)),
+        "maps": jnp.asarray(unit),
+        "saliency": jnp.ones((PAIRS + 1, CELLS)),
+        "grids": jnp.tile(grid, (PAIRS + 1, 1)),
     }
     tensors = torch.from_numpy(unit)
 
@@ -98,7 +95,7 @@ def match_and_align() -> Race:
     counted = [len(mutual(tensors[0], one, settings.matching.threshold)[0]) for one in tensors[1:]]
     seen = [
         f"matches a pair: {np.mean(counted):.1f}, the same number in "
-        f"{np.sum(np.array(counted) == np.asarray(matches.count[0]))} of {PAIRS} pairs",
+        f"{np.sum(np.array(counted) == np.asarray(matches.count))} of {PAIRS} pairs",
         f"of them inliers: {100 * np.mean(alignment.inliers / matches.count):.0f} %",
     ]
     ways = [Way("partdisc", lambda: run(jax.random.key(0), **given), PAIRS)]

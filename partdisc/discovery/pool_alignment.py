@@ -9,7 +9,7 @@ import numpy as np
 
 from partdisc.discovery.supervision import Images, StepSettings
 from partdisc.method import matching
-from partdisc.method.alignment import align_pairs
+from partdisc.method.alignment import align_pool
 from partdisc.method.cells import normalise
 from partdisc.method.part_layer import Layer, packed_probabilities
 from partdisc.progress import Progress
@@ -91,22 +91,18 @@ def _gather(maps, images, members):
 @functools.partial(jax.jit, static_argnums=0)
 def _align(settings, key, maps, saliency, grids):
     """Align the images of rows 1 and on with that of row 0."""
-    alignment, matches = align_pairs(
+    alignment, matches = align_pool(
         key,
-        maps[:1],
-        maps[None, 1:],
-        saliency[:1],
-        saliency[None, 1:],
-        grids[:1],
-        grids[None, 1:],
+        maps,
+        saliency,
+        grids,
         matching=settings.matching,
         alignment=settings.alignment,
     )
     support = alignment.score * jnp.sum(matches.weight, axis=-1)
-    found = PoolAlignment(
+    return PoolAlignment(
         alignment.transform, alignment.score, support, alignment.inliers, matches.count
     )
-    return jax.tree.map(lambda array: array[0], found)
 
 
 def align_pools(

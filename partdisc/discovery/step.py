@@ -51,13 +51,11 @@ def alignment_objective(
     Gradients flow through the probabilities of a target and of all its neighbours, and
     not through matching, transforms or the pseudo ground truth.
     """
-    probs = forward(settings, params, batch)
-    supervision = jax.lax.stop_gradient(
-        supervise(key, settings, batch, jax.lax.stop_gradient(probs))
-    )
-    losses = jax.vmap(coherence_loss)(
-        probs[:, 0], probs[:, 1:], supervision.warps, supervision.labels
-    )
+    logits = settings.layer.apply({"params": params}, batch.features)
+    probs = jax.nn.softmax(jax.lax.stop_gradient(logits), axis=-1)
+    probs = jnp.where(batch.valid[..., None], probs, 0.0)
+    supervision = supervise(key, settings, batch, probs)
+    losses = jax.vmap(coherence_loss)(logits, supervision.warps, supervision.labels)
     return jnp.mean(losses), step_metrics(settings.layer.parts, batch, probs, supervision)
 
 

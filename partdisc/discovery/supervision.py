@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.method import matching, pseudo_gt
-from partdisc.method.alignment import Alignment, AlignSettings, align_pairs
+from partdisc.method.alignment import Alignment, AlignSettings, align_pool
 from partdisc.method.cells import cell_validity, centred, normalise
 from partdisc.method.matching import MatchSettings
 from partdisc.method.optimizer import RateSettings
@@ -148,51 +148,41 @@ def supervise(
       batch: B targets with J neighbours each.
       probs: [B, 1 + J, P, K + 1] of the maps of the batch.
     """
-    maps = jax.vmap(jax.vmap(matching.peak_normalise))(probs)
-    unit = normalise(maps)
-    alignment, matches = align_pairs(
-        key,
-        unit[:, 0],
-        unit[:, 1:],
-        batch.saliency[:, 0],
-        batch.saliency[:, 1:],
-        batch.grids[:, 0],
-        batch.grids[:, 1:],
-        matching=settings.matching,
-        alignment=settings.alignment,
-    )
-    cells = probs.shape[2]
-    warp = functools.partial(warp_between, cells=cells)
-    warps = jax.vmap(jax.vmap(warp, in_axes=(0, 0, None)))(
-        alignment.transform, batch.grids[:, 1:], batch.grids[:, 0]
-    )
     options = settings.labels
     capacity = pseudo_gt.channel_capacity(
         settings.layer.parts, capacity=options.capacity, background=options.background
     )
 
-    def label(own, others, own_saliency, saliency, warps, valid, grid):
-        mean, coverage = mean_map(own, others, warps, options.include_self)
-        labelled = valid & (coverage > 1e-3)
+    def one(key, batch, probs):
+        maps = jax.vmap(matching.peak_normalise)(probs)
+        alignment, matches = align_pool(
+            key,
+            normalise(maps),
+            batch.saliency,
+            batch.grids,
+            matching=settings.matching,
+            alignment=settings.alignment,
+        )
+        warp = functools.partial(warp_between, target_grid=batch.grids[0], cells=probs.shape[1])
+        warps = jax.vmap(warp)(alignment.transform, batch.grids[1:])
+        mean, coverage = mean_map(maps[0], maps[1:], warps, options.include_self)
+        labelled = batch.valid[0] & (coverage > 1e-3)
         background = jnp.zeros_like(labelled)
         if options.background == "salient":
-            salient, _ = mean_map(own_saliency[:, None], saliency[..., None], warps, True)
+            salience = batch.saliency[..., None]
+            salient, _ = mean_map(salience[0], salience[1:], warps, True)
             background = pseudo_gt.background_cells(salient[:, 0], labelled)
         labels = pseudo_gt.generate(
-            mean, labelled & ~background, grid, capacity, suppression=options.suppression
+            mean,
+            labelled & ~background,
+            batch.grids[0],
+            capacity,
+            suppression=options.suppression,
         )
-        return jnp.where(background, settings.layer.parts, labels)
+        labels = jnp.where(background, settings.layer.parts, labels)
+        return Supervision(labels, warps, alignment, matches)
 
-    labels = jax.vmap(label)(
-        maps[:, 0],
-        maps[:, 1:],
-        batch.saliency[:, 0],
-        batch.saliency[:, 1:],
-        warps,
-        batch.valid[:, 0],
-        batch.grids[:, 0],
-    )
-    return Supervision(labels, warps, alignment, matches)
+    return jax.vmap(one)(jax.random.split(key, len(probs)), batch, probs)
 
 
 def forward(settings: StepSettings, params: Any, batch: Batch) -> jax.Array:

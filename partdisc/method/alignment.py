@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from partdisc.method.hypotheses import draw_hypotheses
-from partdisc.method.matching import Matches, MatchSettings, find_matches, match_cosines
+from partdisc.method.matching import Matches, MatchSettings, find_matches
 from partdisc.method.transforms import FAMILIES, is_plausible, least_squares
 
 SCORINGS = ("count", "truncated")
@@ -203,64 +203,53 @@ def is_identity(transform: jax.Array) -> jax.Array:
     return jnp.all(jnp.abs(transform - identity) < 1e-6, axis=(-2, -1))
 
 
-def align_pairs(
+def align_pool(
     key: jax.Array,
-    target_maps: jax.Array,
-    source_maps: jax.Array,
-    target_saliency: jax.Array,
-    source_saliency: jax.Array,
-    target_grids: jax.Array,
-    source_grids: jax.Array,
+    maps: jax.Array,
+    saliency: jax.Array,
+    grids: jax.Array,
     *,
     matching: MatchSettings,
     alignment: AlignSettings,
 ) -> tuple[Alignment, Matches]:
-    """Align each neighbour with its target.
+    """Align each neighbour of a pool with their target.
 
     Args:
       key: random key.
-      target_maps: [B, P, D] unit vectors of the cells.
-      source_maps: [B, J, P, D] of the neighbours.
-      target_saliency: [B, P], which counts if `matching` says so.
-      source_saliency: [B, J, P].
-      target_grids: int [B, 2].
-      source_grids: int [B, J, 2].
+      maps: [1 + J, P, D] unit vectors of the cells, zero where a cell does not exist; the
+        target's first.
+      saliency: [1 + J, P], which counts if `matching` says so.
+      grids: int [1 + J, 2].
       matching: how cells are matched.
       alignment: how neighbours are aligned.
 
     Returns:
-      Alignments and matches, each with leading axes [B, J].
+      Alignments and matches, each with a leading axis [J].
     """
     if not matching.saliency:
-        target_saliency = jnp.ones_like(target_saliency)
-        source_saliency = jnp.ones_like(source_saliency)
+        saliency = jnp.ones_like(saliency)
+    images, cells, _ = maps.shape
     options = alignment._asdict()
     family = options.pop("transform")
 
-    def pair(key, target, source, target_salient, source_salient, target_grid, source_grid):
+    def pair(key, cosine, salient, grid):
         matches = find_matches(
-            match_cosines(target, source),
-            target_salient,
-            source_salient,
-            target_grid,
-            source_grid,
+            cosine,
+            saliency[0],
+            salient,
+            grids[0],
+            grid,
             kind=matching.kind,
             threshold=matching.threshold,
             slots=matching.slots,
         )
-        return align(key, matches, source_grid, family=family, **options), matches
+        return align(key, matches, grid, family=family, **options), matches
 
-    over_pool = jax.vmap(pair, in_axes=(0, None, 0, None, 0, None, 0))
-    keys = jax.random.split(key, source_maps.shape[:2])
     # Accelerators would otherwise round before they multiply, and choose among close matches
     # and transforms by what is left.
     with jax.default_matmul_precision("highest"):
-        return jax.vmap(over_pool)(
-            keys,
-            target_maps,
-            source_maps,
-            target_saliency,
-            source_saliency,
-            target_grids,
-            source_grids,
-        )
+        # One product for all, the target's own map among them: nothing is copied or turned.
+        cosines = maps[0] @ maps.reshape(images * cells, -1).T
+        cosines = cosines.reshape(cells, images, cells)[:, 1:]
+        keys = jax.random.split(key, images - 1)
+        return jax.vmap(pair, in_axes=(0, 1, 0, 0))(keys, cosines, saliency[1:], grids[1:])

@@ -6,28 +6,67 @@ import jax.numpy as jnp
 from partdisc.method.warp import Warp
 
 
-def coherence_loss(own: jax.Array, others: jax.Array, warps: Warp, labels: jax.Array) -> jax.Array:
+def coherence_loss(logits: jax.Array, warps: Warp, labels: jax.Array) -> jax.Array:
     """Return the negative log likelihood of the pseudo ground truth under the mean map.
 
     The mean is that of the image's own probs and its aligned neighbours', as
     `warp.mean_map` with its own one computes it, but for each cell of its label alone.
 
     Args:
-      own: [P, K + 1], probs of the image.
-      others: [J, P, K + 1], of its neighbours.
+      logits: [1 + J, P, K + 1], of the image and of its neighbours; probs are their softmax.
       warps: of each neighbour to the image, [J, P, 4].
       labels: int [P], the pseudo ground truth; -1 where a cell does not count.
 
     Returns:
       [] in nats per labelled cell; 0 where no cell is labelled.
     """
+    images, cells, channels = logits.shape
     labelled = labels >= 0
     label = jnp.maximum(labels, 0)
-    neighbour = jnp.arange(others.shape[0])[:, None, None]
-    around = others[neighbour, warps.cells, label[None, :, None]] * warps.weights
-    total = own[jnp.arange(own.shape[0]), label] + jnp.sum(around, axis=(0, 2))
-    picked = total / (1.0 + jnp.sum(warps.weights, axis=(0, 2)))
+    place = jnp.arange(1, images)[:, None, None] * cells
+
+    def by_cell(own, others):
+        others = jnp.moveaxis(others, 0, 1).reshape(cells, 4 * (images - 1))
+        return jnp.concatenate([own[:, None], others], axis=1)
+
+    # Its own map counts as a neighbour's of which every cell lies where it is.
+    looked_at = by_cell(jnp.arange(cells), place + warps.cells)
+    weights = by_cell(jnp.ones(cells), warps.weights)
+    found = softmax_at(logits.reshape(images * cells, channels), looked_at, label[:, None])
+    mean = jnp.sum(found * weights, axis=1) / jnp.sum(weights, axis=1)
     # The floor keeps the gradient finite where float32 has run out.
-    nll = -jnp.log(jnp.maximum(picked, 1e-20))
+    nll = -jnp.log(jnp.maximum(mean, 1e-20))
     total = jnp.sum(jnp.where(labelled, nll, 0.0))
-    return total / jnp.maximum(jnp.sum(labelled), 1).astype(own.dtype)
+    return total / jnp.maximum(jnp.sum(labelled), 1).astype(logits.dtype)
+
+
+@jax.custom_vjp
+def softmax_at(logits: jax.Array, row: jax.Array, channel: jax.Array) -> jax.Array:
+    """Return some entries of the softmax of logits.
+
+    Its gradient is that of `jax.nn.softmax(logits)[row, channel]`, computed with fewer looks
+    at all of the array: what flows back into a softmax is nearly everywhere 0 here.
+
+    Args:
+      logits: [n, K + 1].
+      row: int, of each entry; an entry may be asked for several times.
+      channel: int, of each entry; broadcasts with `row`.
+    """
+    return jax.nn.softmax(logits, axis=-1)[row, channel]
+
+
+def _softmax_at(logits, row, channel):
+    probs = jax.nn.softmax(logits, axis=-1)
+    found = probs[row, channel]
+    return found, (probs, found, row, channel)
+
+
+def _gradient_of_logits(residuals, gradient):
+    probs, found, row, channel = residuals
+    flow = gradient * found
+    flow, row, channel = jnp.broadcast_arrays(flow, row, channel)
+    leaving = jnp.zeros(probs.shape[0], probs.dtype).at[row].add(flow)
+    return (-leaving[:, None] * probs).at[row, channel].add(flow), None, None
+
+
+softmax_at.defvjp(_softmax_at, _gradient_of_logits)

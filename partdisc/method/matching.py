@@ -70,18 +70,6 @@ def saliency(features: jax.Array, grid: jax.Array) -> jax.Array:
     return jnp.clip(1.0 - jnp.mean(largest, axis=-1), 0.0, 1.0)
 
 
-def match_cosines(target: jax.Array, source: jax.Array) -> jax.Array:
-    """Return the cosines [P, Q] between all unit cells of a target and a neighbour.
-
-    Args:
-      target: [P, D] unit vectors, zero where a cell does not exist.
-      source: [Q, D] likewise.
-    """
-    # The neighbours' cells lead: of a pool they then are the rows of one matrix product,
-    # twice as fast as the other way round.
-    return (source @ target.T).T
-
-
 def _listed(passed: jax.Array, slots: int) -> tuple[jax.Array, jax.Array]:
     """List the places of what passed [N], in order, in M slots; see `find_matches`.
 

@@ -51,14 +51,10 @@ def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.
     cells, channels = scores.shape
     index = jnp.arange(cells)
 
-    def propose(refused):
+    def rounds(state):
+        refused, _, _ = state
         value, choice = largest(jnp.where(refused, -jnp.inf, scores), axis=1)
         active = open_cells & (value > -jnp.inf)
-        return choice, value, active
-
-    def rounds(state):
-        refused, _ = state
-        choice, value, active = propose(refused)
         rival = (choice[:, None] == choice[None]) & active[None]
         ahead = (value[None] > value[:, None]) | (
             (value[None] == value[:, None]) & (index[None] < index[:, None])
@@ -66,12 +62,13 @@ def deferred_acceptance(scores: jax.Array, open_cells: jax.Array, capacity: jax.
         rank = jnp.sum(rival & ahead, axis=1)
         refusal = active & (rank >= capacity[choice])
         refused = refused | (refusal[:, None] & (choice[:, None] == jnp.arange(channels)[None]))
-        return refused, jnp.any(refusal)
+        return refused, jnp.where(active, choice, -1), jnp.any(refusal)
 
+    # The labels are carried along, so that the scores are looked at in the loop alone: looked
+    # at elsewhere too, they would be computed there once more.
     start = jnp.broadcast_to((capacity <= 0)[None], scores.shape)
-    refused, _ = jax.lax.while_loop(lambda state: state[1], rounds, (start, jnp.array(True)))
-    choice, _, active = propose(refused)
-    return jnp.where(active, choice, -1).astype(jnp.int32)
+    nothing = jnp.full(cells, -1, jnp.int32)
+    return jax.lax.while_loop(lambda state: state[2], rounds, (start, nothing, jnp.array(True)))[1]
 
 
 def printed_algorithm(

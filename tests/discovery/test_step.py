@@ -196,30 +196,34 @@ def test_the_first_update_is_that_of_adagrad(planted):
     np.testing.assert_allclose(moved, 2e-2, rtol=1e-3)
 
 
-def train(settings, planted, steps: int):
+def train(settings, planted, steps: int, key=KEY):
     images, params, pools, _ = planted
     state, losses = start(settings, params), []
     for number in range(steps):
         first = number * 3 % COUNT
         targets = np.array([first, first + 1, first + 2], np.int32)
-        state, metrics = one_step(settings, state, images, pools, targets)
+        state, metrics = one_step(settings, state, images, pools, targets, key)
         losses.append(float(metrics["loss"]))
     return state, losses
 
 
 def test_training_lowers_the_loss_and_finds_the_planted_parts(planted):
-    # Three steps are an epoch.
-    state, losses = train(settings_for(), planted, 36)
-    assert int(state.step) == 36
-    assert np.mean(losses[-9:]) < 0.85 * np.mean(losses[:3])
-
     def cosines(centres):
         centres = np.asarray(centres, np.float64)
         return (centres * planted[3]).sum(axis=1) / np.linalg.norm(centres, axis=1)
 
-    before, after = cosines(planted[1]["centres"]), cosines(state.params["centres"])
+    # Which of so few hypotheses are drawn moves a part by as much as a run teaches it.
+    before, after, first, last = cosines(planted[1]["centres"]), [], [], []
+    for seed in range(4):
+        # Three steps are an epoch.
+        state, losses = train(settings_for(), planted, 36, jax.random.key(seed))
+        assert int(state.step) == 36
+        first += losses[:3]
+        last += losses[-9:]
+        after.append(cosines(state.params["centres"]))
+    assert np.mean(last) < 0.85 * np.mean(first)
     assert np.mean(after) > np.mean(before) + 0.03
-    assert np.all(after > before - 0.02)
+    assert np.all(np.mean(after, axis=0) > before)
 
 
 def test_training_is_deterministic(planted):

@@ -14,7 +14,7 @@ from partdisc.method.alignment import (
     Alignment,
     AlignSettings,
     align,
-    align_pairs,
+    align_pool,
     is_identity,
     score_transforms,
     squared_residuals,
@@ -62,14 +62,12 @@ def is_program(value):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_geometry_is_computed_in_full_precision(family):
     """On every device: accelerators would round the factors of a product first."""
-    maps, ones = jnp.ones((1, 2, 12, 5)), jnp.ones((1, 2, 12))
-    grids = jnp.full((1, 2, 2), 3)
+    maps, ones = jnp.ones((3, 12, 5)), jnp.ones((3, 12))
+    grids = jnp.full((3, 2), 3)
     settings = AlignSettings(family, **OPTIONS | {"polish": 2, "scoring": "truncated"})
     matching = MatchSettings("mutual", 0.4, True, 8)
-    run = functools.partial(align_pairs, matching=matching, alignment=settings)
-    traced = jax.make_jaxpr(run)(
-        jax.random.key(0), maps[:, 0], maps, ones[:, 0], ones, grids[:, 0], grids
-    )
+    run = functools.partial(align_pool, matching=matching, alignment=settings)
+    traced = jax.make_jaxpr(run)(jax.random.key(0), maps, ones, grids)
     precisions = list(products(traced.jaxpr))
     assert precisions and set(precisions) == {(jax.lax.Precision.HIGHEST,) * 2}
 

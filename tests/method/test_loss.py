@@ -3,21 +3,25 @@
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from kernels import jitted
+from scipy.special import softmax
 
-from partdisc.method.loss import coherence_loss
+from partdisc.method.loss import coherence_loss, softmax_at
 from partdisc.method.warp import Warp, mean_map
 
-[aligned_loss] = jitted(coherence_loss)
+coherence_loss, softmax_at = jitted(coherence_loss, softmax_at)
+
+CELLS, CHANNELS = 7, 5
 
 
-def coherence_loss(mean, labels):
-    """The loss of an image without neighbours: its mean map is its own."""
-    cells, channels = mean.shape
-    nothing = Warp(np.zeros((0, cells, 4), np.int32), np.zeros((0, cells, 4), np.float32))
-    return aligned_loss(mean, np.zeros((0, cells, channels), np.float32), nothing, labels)
+def alone(logits, labels):
+    """Return the loss of an image without neighbours: its mean map is its own."""
+    nothing = np.zeros((0, len(logits), 4))
+    warps = Warp(nothing.astype(np.int32), nothing.astype(np.float32))
+    return coherence_loss(logits[None], warps, labels)
 
 
 def loop(mean: np.ndarray, labels: np.ndarray) -> float:
@@ -25,74 +29,86 @@ def loop(mean: np.ndarray, labels: np.ndarray) -> float:
     return sum(terms) / len(terms) if terms else 0.0
 
 
+def drawn(rng, *, cells=CELLS, neighbours=0, share=0.8):
+    logits = rng.normal(0, 2, (1 + neighbours, cells, CHANNELS)).astype(np.float32)
+    around = rng.integers(0, cells, (neighbours, cells, 4)).astype(np.int32)
+    weights = rng.random((neighbours, cells, 4)).astype(np.float32)
+    weights[:, 3] = 0.0  # No neighbour covers this cell.
+    labels = np.where(rng.random(cells) < share, rng.integers(0, CHANNELS, cells), -1)
+    return logits, Warp(around, weights), labels.astype(np.int32)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 def test_equals_the_loop(rng, share):
-    mean = rng.uniform(0.01, 1.0, (20, 6)).astype(np.float32)
-    labels = np.where(rng.random(20) < share, rng.integers(0, 6, 20), -1).astype(np.int32)
-    assert float(coherence_loss(mean, labels)) == pytest.approx(loop(mean, labels), rel=1e-5)
+    logits, _, labels = drawn(rng, cells=20, share=share)
+    expected = loop(softmax(logits[0], axis=1), labels)
+    assert float(alone(logits[0], labels)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_certain_and_right_costs_nothing():
-    mean = np.eye(4, dtype=np.float32)
-    assert float(coherence_loss(mean, np.arange(4))) == 0.0
+    assert float(alone(200 * np.eye(4, dtype=np.float32), np.arange(4))) == 0.0
 
 
 def test_unlabelled_cells_do_not_count(rng):
-    mean = rng.uniform(0.01, 1.0, (6, 3)).astype(np.float32)
+    logits = rng.normal(size=(6, 3)).astype(np.float32)
     labels = np.array([0, -1, 2, -1, -1, 1], np.int32)
-    changed = np.where((labels < 0)[:, None], 0.0, mean).astype(np.float32)
-    assert float(coherence_loss(mean, labels)) == float(coherence_loss(changed, labels))
-    gradient = np.asarray(jax.grad(coherence_loss)(mean, labels))
+    changed = np.where((labels < 0)[:, None], 9.0, logits).astype(np.float32)
+    assert float(alone(logits, labels)) == float(alone(changed, labels))
+    gradient = np.asarray(jax.grad(alone)(logits, labels))
     np.testing.assert_array_equal(gradient[labels < 0], 0.0)
 
 
 @pytest.mark.parametrize("cells", [0, 3])
 def test_without_a_label_loss_and_gradient_are_zero(cells):
-    mean = np.zeros((cells, 3), np.float32)
-    loss, gradient = jax.value_and_grad(coherence_loss)(mean, np.full(cells, -1, np.int32))
+    logits = np.zeros((cells, 3), np.float32)
+    loss, gradient = jax.value_and_grad(alone)(logits, np.full(cells, -1, np.int32))
     assert float(loss) == 0.0
     np.testing.assert_array_equal(gradient, 0.0)
 
 
-def test_gradient_is_minus_one_over_the_probability(rng):
-    mean = rng.uniform(0.01, 1.0, (5, 4)).astype(np.float32)
+def test_gradient_is_what_is_there_less_what_is_wanted(rng):
+    logits = rng.normal(size=(5, 4)).astype(np.float32)
     labels = np.array([3, -1, 0, 0, 2], np.int32)
-    expected = np.zeros((5, 4))
-    for cell, label in enumerate(labels):
-        if label >= 0:
-            expected[cell, label] = -1.0 / mean[cell, label] / 4
-    np.testing.assert_allclose(jax.grad(coherence_loss)(mean, labels), expected, rtol=1e-5)
+    wanted = np.eye(4)[labels] * (labels >= 0)[:, None]
+    there = softmax(logits, axis=1) * (labels >= 0)[:, None]
+    np.testing.assert_allclose(jax.grad(alone)(logits, labels), (there - wanted) / 4, atol=1e-6)
 
 
 def test_a_probability_of_zero_costs_a_finite_amount():
-    loss, gradient = jax.value_and_grad(coherence_loss)(
-        np.zeros((1, 2), np.float32), np.zeros(1, np.int32)
-    )
+    logits = np.array([[0.0, 500.0]], np.float32)
+    loss, gradient = jax.value_and_grad(alone)(logits, np.zeros(1, np.int32))
     assert 40 < float(loss) < 60
     assert np.isfinite(gradient).all()
 
 
-def drawn(rng, *, neighbours, cells=7, channels=5):
-    own = rng.uniform(0.01, 1, (cells, channels)).astype(np.float32)
-    others = rng.uniform(0.01, 1, (neighbours, cells, channels)).astype(np.float32)
-    around = rng.integers(0, cells, (neighbours, cells, 4)).astype(np.int32)
-    weights = rng.random((neighbours, cells, 4)).astype(np.float32)
-    weights[:, 3] = 0.0  # No neighbour covers this cell.
-    labels = np.where(rng.random(cells) < 0.8, rng.integers(0, channels, cells), -1)
-    return own, others, Warp(around, weights), labels.astype(np.int32)
-
-
 @pytest.mark.parametrize("neighbours", [1, 4])
 def test_it_is_that_of_the_mean_map_and_so_are_its_gradients(rng, neighbours):
-    own, others, warps, labels = drawn(rng, neighbours=neighbours)
+    logits, warps, labels = drawn(rng, neighbours=neighbours)
+    labelled = (labels >= 0).astype(np.float32)
 
-    def through_the_mean(own, others):
-        mean, _ = mean_map(own, others, warps, True)
-        return coherence_loss(mean, labels)
+    def mean_of(logits):
+        probs = jax.nn.softmax(logits, axis=-1)
+        return mean_map(probs[0], probs[1:], warps, True)[0]
 
-    mean, _ = mean_map(own, others, warps, True)
-    expected = loop(np.asarray(mean), labels)
-    assert float(aligned_loss(own, others, warps, labels)) == pytest.approx(expected, rel=1e-5)
-    found = jax.grad(aligned_loss, argnums=(0, 1))(own, others, warps, labels)
-    for one, other in zip(found, jax.grad(through_the_mean, (0, 1))(own, others), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
+    def through_the_mean(logits):
+        picked = mean_of(logits)[np.arange(CELLS), np.maximum(labels, 0)]
+        return -jnp.sum(labelled * jnp.log(picked)) / labelled.sum()
+
+    expected = loop(np.asarray(mean_of(logits)), labels)
+    assert float(coherence_loss(logits, warps, labels)) == pytest.approx(expected, rel=1e-5)
+    found = jax.grad(coherence_loss)(logits, warps, labels)
+    np.testing.assert_allclose(found, jax.grad(through_the_mean)(logits), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("entries", [0, 1, 40])
+def test_entries_of_a_softmax_and_their_gradient(rng, entries):
+    """Many of 40 entries of 6 rows are the same ones."""
+    logits = rng.normal(0, 3, (6, CHANNELS)).astype(np.float32)
+    row, channel = rng.integers(0, 6, entries), rng.integers(0, CHANNELS, entries)
+    weight = rng.normal(size=entries).astype(np.float32)
+    np.testing.assert_allclose(
+        softmax_at(logits, row, channel), softmax(logits, axis=1)[row, channel], rtol=1e-5
+    )
+    found = jax.grad(lambda x: jnp.sum(weight * softmax_at(x, row, channel)))(logits)
+    plain = jax.grad(lambda x: jnp.sum(weight * jax.nn.softmax(x, axis=-1)[row, channel]))(logits)
+    np.testing.assert_allclose(found, plain, atol=1e-6)

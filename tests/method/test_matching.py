@@ -13,12 +13,11 @@ from partdisc.method.matching import (
     CORNER_PERCENT,
     MATCHINGS,
     find_matches,
-    match_cosines,
     peak_normalise,
     saliency,
 )
 
-match_cosines, peak_normalise, saliency = jitted(match_cosines, peak_normalise, saliency)
+peak_normalise, saliency = jitted(peak_normalise, saliency)
 # Thresholds are drawn: they choose no program.
 find_matches = jax.jit(find_matches, static_argnames=("kind", "slots"))
 
@@ -244,16 +243,6 @@ def test_peak_normalise_is_the_loop(rng):
     result = np.asarray(peak_normalise(jnp.asarray(probs)))
     np.testing.assert_allclose(result, expected, rtol=1e-6)
     np.testing.assert_allclose(result.max(axis=0), [1, 1, 0, 1, 1], rtol=1e-6)
-
-
-def test_match_cosines_is_numpys(rng):
-    target, source = rng.normal(size=(6, 4)), rng.normal(size=(5, 4))
-    target[2] = 0
-    unit = [normalise(jnp.asarray(one, jnp.float32)) for one in (target, source)]
-    expected = [
-        [t @ s / max(np.linalg.norm(t) * np.linalg.norm(s), 1e-9) for s in source] for t in target
-    ]
-    np.testing.assert_allclose(match_cosines(*unit), expected, atol=1e-6)
 
 
 def loop_saliency(features, grid):
