@@ -6,11 +6,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from partdisc.method.hypotheses import draw_hypotheses
+from partdisc.method.hypotheses import draw_hypotheses, draw_matches
 from partdisc.method.matching import Matches, MatchSettings, find_matches
 from partdisc.method.transforms import FAMILIES, is_plausible, least_squares
 
 SCORINGS = ("count", "truncated")
+# Of more matches than a block, a sample chooses so many hypotheses that all of them score.
+SHORTLIST = 16
 # So many of the best hypotheses are polished.
 FINALISTS = 4
 # So many matches are scored at a time: all pairs of cells may match, and mostly few of them do.
@@ -119,6 +121,17 @@ def score_transforms(
     return jax.lax.while_loop(lambda state: state[0] < used, add_block, (0, nothing))[1]
 
 
+def sample_matches(key: jax.Array, matches: Matches) -> Matches:
+    """Draw `BLOCK` of the matches by their weights, each of which counts the same then.
+
+    A transform's score by the sample is that by all matches, give or take chance.
+    """
+    drawn = draw_matches(key, matches.weight, (BLOCK,))
+    total = jnp.sum(matches.weight)
+    share = jnp.full(BLOCK, 1.0 / BLOCK, matches.weight.dtype) * total
+    return Matches(matches.source[drawn], matches.target[drawn], share, matches.count)
+
+
 def align(
     key: jax.Array,
     matches: Matches,
@@ -171,6 +184,10 @@ def align(
         candidates = jnp.concatenate([candidates, drawn])
 
     score = functools.partial(score_transforms, matches=matches, scoring=scoring, radius=radius)
+    if matches.weight.shape[0] > BLOCK and hypotheses > SHORTLIST and FAMILIES[family]:
+        some = sample_matches(jax.random.fold_in(key, 1), matches)
+        tried = score_transforms(drawn, some, scoring=scoring, radius=radius)
+        candidates = jnp.concatenate([identity[None], drawn[jax.lax.top_k(tried, SHORTLIST)[1]]])
 
     def inliers_of(transform):
         within = squared_residuals(transform[None], matches)[0] <= radius**2

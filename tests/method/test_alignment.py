@@ -16,6 +16,7 @@ from partdisc.method.alignment import (
     align,
     align_pool,
     is_identity,
+    sample_matches,
     score_transforms,
     squared_residuals,
 )
@@ -149,6 +150,32 @@ def test_polish_averages_the_rounding_of_cells(family, seed):
         polished = align_one(seed, matches, family=family, scoring=scoring, polish=2)
         assert polished.score >= rough.score
         assert farthest_error(polished.transform, PLANTED[family]) < allowed
+
+
+@pytest.mark.parametrize("family", PLANTED)
+def test_planted_transforms_come_back_among_thousands_of_matches(family):
+    """A sample chooses among the hypotheses; the score is that of all matches."""
+    rng = np.random.default_rng(0)
+    matches = planted_matches(rng, PLANTED[family], inliers=BLOCK, outliers=2 * BLOCK)
+    result = align_one(0, matches, family=family, scoring="truncated", polish=1)
+    assert farthest_error(result.transform, PLANTED[family]) < 0.05
+    score, inliers, _ = loop_score(result.transform, matches, "truncated", 1.0)
+    assert int(result.inliers) == inliers >= BLOCK
+    assert float(result.score) == pytest.approx(score / (3 * BLOCK), abs=1e-4)
+
+
+def test_a_sample_scores_as_all_matches_do(rng):
+    matches = planted_matches(rng, PLANTED["affine"], inliers=2 * BLOCK, outliers=2 * BLOCK)
+    weight = matches.weight * rng.random(len(matches.weight)).astype(np.float32)
+    matches = matches._replace(weight=weight)
+    some = jax.jit(sample_matches)(jax.random.key(0), matches)
+    assert len(some.weight) == BLOCK
+    assert float(jnp.sum(some.weight)) == pytest.approx(float(jnp.sum(weight)), rel=1e-4)
+    transforms = jnp.stack([jnp.asarray(PLANTED["affine"], jnp.float32), jnp.eye(3)])
+    scores = [
+        score_transforms(transforms, one, scoring="count", radius=1.0) for one in (some, matches)
+    ]
+    np.testing.assert_allclose(scores[0], scores[1], atol=0.06 * float(jnp.sum(weight)))
 
 
 def test_weights_outvote_numbers():

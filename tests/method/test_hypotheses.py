@@ -36,17 +36,23 @@ def test_hypotheses_are_the_first_usable_sets(rng, family):
     )
     found = run(jax.random.key(3), matches)
     drawn = np.asarray(draw(jax.random.key(3), matches.weight, shape=(SETS * 40,)))
-    expected, missing = [], 0
+    members = MEMBERS[: FAMILIES[family]]
+    expected, missing = [np.eye(3)] * 40, 40
+
+    @jax.jit
+    def usable(source, target):
+        transform, determined = solve(source, target, family=family)
+        return transform, determined & plausible(transform)
+
+    source, target = np.asarray(matches.source), np.asarray(matches.target)
     for hypothesis in range(40):
-        transform = None
         for number in range(hypothesis, SETS * 40, 40):
-            chosen = [drawn[(number + m) % len(drawn)] for m in MEMBERS[: FAMILIES[family]]]
-            source, target = matches.source[jnp.array(chosen)], matches.target[jnp.array(chosen)]
-            solved, determined = solve(source, target, family=family)
-            if transform is None and bool(determined) and bool(plausible(solved)):
-                transform = solved
-        missing += transform is None
-        expected.append(np.eye(3) if transform is None else transform)
+            chosen = [drawn[(number + member) % len(drawn)] for member in members]
+            transform, good = usable(source[chosen], target[chosen])
+            if good:
+                expected[hypothesis] = transform
+                missing -= 1
+                break
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
     assert missing < 40
     nothing = run(jax.random.key(3), matches._replace(weight=0 * matches.weight))
