@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.race import Way, measure
 from partdisc.backbones import Backbone, backbone, load_weights
 from partdisc.backbones.encoding import unit_features
 from partdisc.progress import say, table
@@ -58,15 +59,9 @@ def _operations(network: Backbone, params, half: bool) -> float:
 def main(arguments: list[str]) -> None:
     """Measure the networks that the arguments name, or some."""
     ways = ways_of(arguments or list(NETWORKS))
-    times = {name: [] for name in ways}
-    for _ in range(ROUNDS):
-        for name, (run, *_) in ways.items():
-            start = time.perf_counter()
-            jax.block_until_ready(run())
-            times[name].append(time.perf_counter() - start)
-    rates = {
-        name: operations / np.array(times[name]) / 1e9 for name, (_, operations, _) in ways.items()
-    }
+    measured = measure([Way(name, run, 1) for name, (run, *_) in ways.items()], ROUNDS)
+    times = {name: one.wall for name, one in zip(ways, measured, strict=True)}
+    rates = {name: operations / times[name] / 1e9 for name, (_, operations, _) in ways.items()}
     limit = rates["product of matrices"]
     rows = []
     for name, (_, _, start) in ways.items():

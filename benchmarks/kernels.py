@@ -42,7 +42,7 @@ def features(name, layer):
 
 
 def alignment():
-    """Matching, 256 hypotheses and their scores, against a RANSAC loop."""
+    """Matching and alignment, against a RANSAC loop of 256 hypotheses."""
     rng = np.random.default_rng(0)
     probs, grid = maps(rng, 61), jnp.array(GRID, jnp.int32)
     unit = jax.vmap(lambda p: normalise(matching.peak_normalise(p)))(probs)
