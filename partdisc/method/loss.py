@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from partdisc.method.warp import Warp
+from partdisc.method.warp import Warp, of_all
 
 
 def coherence_loss(logits: jax.Array, warps: Warp, labels: jax.Array) -> jax.Array:
@@ -23,15 +23,10 @@ def coherence_loss(logits: jax.Array, warps: Warp, labels: jax.Array) -> jax.Arr
     images, cells, channels = logits.shape
     labelled = labels >= 0
     label = jnp.maximum(labels, 0)
-    place = jnp.arange(1, images)[:, None, None] * cells
-
-    def by_cell(own, others):
-        others = jnp.moveaxis(others, 0, 1).reshape(cells, 4 * (images - 1))
-        return jnp.concatenate([own[:, None], others], axis=1)
-
+    others = of_all(warps, cells)
     # Its own map counts as a neighbour's of which every cell lies where it is.
-    looked_at = by_cell(jnp.arange(cells), place + warps.cells)
-    weights = by_cell(jnp.ones(cells), warps.weights)
+    looked_at = jnp.concatenate([jnp.arange(cells)[:, None], cells + others.cells], axis=1)
+    weights = jnp.concatenate([jnp.ones((cells, 1)), others.weights], axis=1)
     found = softmax_at(logits.reshape(images * cells, channels), looked_at, label[:, None])
     mean = jnp.sum(found * weights, axis=1) / jnp.sum(weights, axis=1)
     # The floor keeps the gradient finite where float32 has run out.

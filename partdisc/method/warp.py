@@ -113,6 +113,23 @@ def resize_weights(grid: jax.Array, cells: int, size: int) -> jax.Array:
     return weights / jnp.where(total > 0, total, 1.0)
 
 
+def of_all(warps: Warp, cells: int) -> Warp:
+    """Return the warps [J, n, 4] of J maps as one [n, 4 J], of a map that holds all of theirs.
+
+    Args:
+      warps: of each map.
+      cells: of a map; the maps lie one behind the other.
+    """
+    neighbours, points, corners = warps.cells.shape
+    place = jnp.arange(neighbours)[:, None, None] * cells
+    return Warp(
+        *(
+            jnp.moveaxis(part, 1, 0).reshape(points, neighbours * corners)
+            for part in (warps.cells + place, warps.weights)
+        )
+    )
+
+
 def mean_map(
     own: jax.Array, others: jax.Array, warps: Warp, include_own: bool
 ) -> tuple[jax.Array, jax.Array]:
@@ -127,16 +144,9 @@ def mean_map(
     Returns:
       The mean [P, K + 1] over what covers each cell, and the coverage [P].
     """
-    neighbours, cells, _ = others.shape
-    # One map that holds all neighbours. A sum of gathers is several times faster than the
-    # product with the matrices [P, J, P] of the same warps, in which nearly all is 0.
-    place = jnp.arange(neighbours)[:, None, None] * cells
-    several = Warp(
-        *(
-            jnp.moveaxis(part, 1, 0).reshape(own.shape[0], -1)
-            for part in (warps.cells + place, warps.weights)
-        )
-    )
+    # A sum of gathers is several times faster than the product with the matrices [P, J, P] of
+    # the same warps, in which nearly all is 0.
+    several = of_all(warps, others.shape[1])
     total = sample(others.reshape(-1, own.shape[1]), several) + jnp.zeros_like(own)
     coverage = jnp.sum(several.weights, axis=1)
     if include_own:
