@@ -12,9 +12,9 @@ from benchmarks.race import Race, Way
 from partdisc.backbones import backbone, load_weights, unit_features
 from partdisc.config import base_config
 from partdisc.discovery import pools
+from partdisc.discovery.images import Images, gather
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import initial_state, step_members, train_step
-from partdisc.discovery.supervision import Images, gather
 from partdisc.method import matching, pseudo_gt
 from partdisc.method.alignment import align_pool
 from partdisc.method.cells import normalise

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import partdisc
 from partdisc import errors
-from partdisc.config import KEYS, SECTIONS, Key
+from partdisc.config import SECTIONS, WHOLE, Key
 from partdisc.detector import Part, prediction
 from partdisc.deviations import PAPER
 
@@ -30,7 +30,7 @@ value that does what the paper does; [partdisc/deviations.py](../partdisc/deviat
 
 def config_page() -> str:
     """Return the page of the configuration: a table for each section."""
-    parts = [_CONFIG, _table("", "The whole run.", {"seed": KEYS["seed"]})]
+    parts = [_CONFIG, _table("", "Seed and memory.", WHOLE)]
     for name, section in SECTIONS.items():
         parts.append(_table(f"{name}.", section.about, section.keys))
     return "\n".join(parts)
@@ -42,7 +42,7 @@ def _table(prefix: str, about: str, keys: dict[str, Key]) -> str:
         f"| {key.meaning}{_of_the_paper(prefix + name)} |\n"
         for name, key in keys.items()
     ]
-    title = f"`{prefix.rstrip('.')}`" if prefix else "`seed`"
+    title = f"`{prefix.rstrip('.')}`" if prefix else "The whole run"
     head = "| key | default | allowed | unit | meaning |\n|---|---|---|---|---|\n"
     return f"## {title}\n\n{about}\n\n{head}{''.join(rows)}"
 

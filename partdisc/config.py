@@ -41,7 +41,14 @@ class Section(NamedTuple):
     keys: dict[str, Key]
 
 
-SEED = Key(0, "Seed of all that is random: the same one gives the same run.", low=0, high=2**31 - 1)
+# Of the whole run.
+WHOLE = {
+    "seed": Key(0, "Seed of all that is random: the same one gives the same run.",
+        low=0, high=2**31 - 1),
+    "memory": Key(4.0, "Hold up to so much of the training images' features, and of the maps made "
+        "of them; of more, each is read or made again when it is needed.",
+        low=0, high=100_000, unit="GiB"),
+}  # fmt: skip
 
 SECTIONS = {
     "data": Section("The images (section 4.2 of the paper).", {
@@ -126,6 +133,8 @@ SECTIONS = {
             choices=("vmf", "kmeans", "nmf")),
         "cells_per_image": Key(20, "Cluster so many random cells of each image.",
             low=1, high=65_536, unit="cells"),
+        "most": Key(200_000, "Of very many images take fewer cells each, so many in all.",
+            low=1000, high=100_000_000, unit="cells"),
         "border": Key(3, "Leave out cells this close to the border, if enough others remain.",
             low=0, high=1000, unit="cells"),
         "iterations": Key(150, "Stop after so many rounds.", low=1, high=100_000, unit="rounds"),
@@ -268,7 +277,7 @@ SECTIONS = {
     }),
 }  # fmt: skip
 
-KEYS = {"seed": SEED} | {
+KEYS = WHOLE | {
     f"{name}.{key}": value
     for name, section in SECTIONS.items()
     for key, value in section.keys.items()
@@ -281,7 +290,8 @@ def base_config() -> ml_collections.ConfigDict:
         name: {key: value.default for key, value in section.keys.items()}
         for name, section in SECTIONS.items()
     }
-    return ml_collections.ConfigDict({"seed": SEED.default} | defaults)
+    whole = {key: value.default for key, value in WHOLE.items()}
+    return ml_collections.ConfigDict(whole | defaults)
 
 
 def flatten(config: ml_collections.ConfigDict) -> dict[str, object]:

@@ -12,6 +12,7 @@ from partdisc.discovery.check import check
 from partdisc.discovery.clusters import clusters_stage
 from partdisc.discovery.features import features_stage
 from partdisc.discovery.identity import identity_of
+from partdisc.discovery.images import GIB, open_images
 from partdisc.discovery.inputs import (
     list_data,
     open_data,
@@ -24,7 +25,6 @@ from partdisc.discovery.parts import parts_stage
 from partdisc.discovery.pools import PoolSettings, pools_stage
 from partdisc.discovery.run import Run
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.supervision import device_images
 from partdisc.discovery.training import Training, begin, beginning, open_training
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
@@ -134,7 +134,9 @@ def prepare(
     start = clusters_stage(config, workdir, inputs, features, kept)
     # Section 3.2.1: the pool of similar images of each training image.
     settings, pooling = step_settings(config), PoolSettings(**config.pools)
-    images = device_images(*features.take(inputs.dataset.splits["train"]), start.detector.offset)
+    images = open_images(
+        features, inputs.dataset.splits["train"], start.detector.offset, int(config.memory * GIB)
+    )
     first = beginning(config, workdir, training, start)
     pools = pools_stage(config, workdir, first, settings, images)
     return training, Run(

@@ -12,9 +12,10 @@ from benchmarks.inputs import CELLS, GRID, PARTS, images, positions
 from benchmarks.peers.alignment import SEARCHES, estimate, mutual
 from benchmarks.race import Race, Way
 from partdisc.config import base_config
+from partdisc.discovery.images import Images, gather
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import initial_state, step_members, train_step
-from partdisc.discovery.supervision import Images, StepSettings, forward, gather, supervise
+from partdisc.discovery.supervision import StepSettings, forward, supervise
 from partdisc.method.part_layer import initial_params
 
 IMAGES, BATCH, POOL = 64, 4, 15

@@ -43,6 +43,7 @@ class ClusterSettings(NamedTuple):
       background: how the background starts, one of `part_layer.BACKGROUNDS`.
       center: whether the mean feature is subtracted from all.
       cells_per_image: that are drawn.
+      most: cells of all images together, if one of each is not more.
       border: cells at the border that are left out.
       iterations: at most.
       tolerance: stop where the objective changes by less.
@@ -56,6 +57,7 @@ class ClusterSettings(NamedTuple):
     background: str
     center: bool
     cells_per_image: int
+    most: int
     border: int
     iterations: int
     tolerance: float
@@ -98,7 +100,7 @@ def clusters_stage(
             "started from; give --overwrite to train anew"
         )
     if saved is None:
-        saved = _cluster(settings, *features.take(inputs.dataset.splits["train"]))
+        saved = _cluster(settings, features, inputs.dataset.splits["train"])
         workdir.save("clusters.npz", key, **saved)
     detector = Detector(
         inputs.backbone,
@@ -119,13 +121,16 @@ def clusters_stage(
 
 
 def _cluster(
-    settings: ClusterSettings, features: np.ndarray, grids: np.ndarray
+    settings: ClusterSettings, features: Features, index: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Cluster cells of maps [N, P, C]; return the params of the part layer, and the offset."""
+    """Cluster cells of images [N]; return the params of the part layer, and the offset."""
     image, cell = clusters.sample_cells(
-        grids, per_image=settings.cells_per_image, border=settings.border, seed=settings.seed
+        features.coarse_grids(index),
+        per_image=max(1, min(settings.cells_per_image, settings.most // len(index))),
+        border=settings.border,
+        seed=settings.seed,
     )
-    vectors = features[image, cell].astype(np.float32)
+    vectors = features.vectors(index[image], cell).astype(np.float32)
     offset = vectors.mean(axis=0) if settings.center else np.zeros_like(vectors[0])
     vectors = np.asarray(jax.jit(centred)(vectors, offset))
     if settings.kind == "nmf" and vectors.min() < 0:

@@ -40,19 +40,24 @@ class Features(NamedTuple):
         """Return all features [n, P, C] and grids [n, 2] of images, for detection."""
         return self.features[indices], self.grids[indices]
 
-    def take(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return features [n, P, C] and grids [n, 2] of images, a cell a stride."""
-        if self.step == 1:
-            return self.take_fine(indices)
-        coarse = -(-self.grids // self.step)
-        cells = int(np.max(coarse.prod(axis=1), initial=1))
+    def coarse_grids(self, indices: np.ndarray) -> np.ndarray:
+        """Return grids [n, 2] of images with a cell a stride."""
+        return -(-self.grids[indices] // self.step)
+
+    def take(self, indices: np.ndarray, cells: int) -> np.ndarray:
+        """Return features [n, cells, C] of images with a cell a stride; none may need more."""
         taken = np.zeros((len(indices), cells, self.features.shape[-1]), DTYPE)
         for place, row in zip(taken, indices, strict=True):  # one by one: the whole may be large
-            fine = self.features[row, : self.grids[row].prod()].reshape(*self.grids[row], -1)
-            place[: coarse[row].prod()] = fine[:: self.step, :: self.step].reshape(
-                -1, fine.shape[-1]
-            )
-        return taken, coarse[indices]
+            grid = self.grids[row]
+            fine = self.features[row, : grid.prod()].reshape(*grid, -1)
+            coarse = fine[:: self.step, :: self.step].reshape(-1, fine.shape[-1])
+            place[: len(coarse)] = coarse
+        return taken
+
+    def vectors(self, rows: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        """Return features [n, C] of cells of images, of those that `coarse_grids` counts."""
+        y, x = np.divmod(cells, self.coarse_grids(rows)[:, 1])
+        return self.features[rows, self.step * (y * self.grids[rows, 1] + x)]
 
 
 def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:

@@ -197,11 +197,12 @@ def _check_enough(
             else f"{len(train)} training images: parts are found by comparing images, at least 2"
         )
     cells = (geometry.working[train] // network.stride).prod(axis=1)
-    vectors = int(np.minimum(cells, config.clusters.cells_per_image).sum())
+    each = max(1, min(config.clusters.cells_per_image, config.clusters.most // len(train)))
+    vectors = int(np.minimum(cells, each).sum())
     if vectors < 2 * config.parts.count:
         raise ConfigError(
             f"config.parts.count is {config.parts.count}, but {len(train)} training images give "
             f"{vectors} feature vectors to cluster and a part needs 2; set it to at most "
             f"{vectors // 2}, or raise config.clusters.cells_per_image "
-            f"({config.clusters.cells_per_image} of {int(cells.max())} cells)"
+            f"({each} of {int(cells.max())} cells)"
         )

@@ -8,14 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.detector import Detector
-from partdisc.discovery.supervision import (
-    Images,
-    StepSettings,
-    forward,
-    gather,
-    supervise,
-    with_pools,
-)
+from partdisc.discovery.images import Images, gather, with_pools
+from partdisc.discovery.supervision import StepSettings, forward, supervise
 from partdisc.method.cells import largest
 from partdisc.method.warp import mean_map
 
@@ -62,7 +56,7 @@ def measure(
       pools: int32 [N, J].
       seed: of the sample and of the hypotheses.
     """
-    count = images.features.shape[0]
+    count = len(images.grids)
     sample = np.random.default_rng(seed).permutation(count)[:SAMPLE].astype(np.int32)
     key = jax.random.key(seed)
     sums = []

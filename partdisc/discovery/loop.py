@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.discovery.checkpoints import Checkpoints
+from partdisc.discovery.images import Images, gather, room
 from partdisc.discovery.log import Log, collapse
 from partdisc.discovery.pools import PoolSettings, find_pools
 from partdisc.discovery.run import Run
 from partdisc.discovery.step import State, initial_state, step_members, train_step
 from partdisc.discovery.stopping import held_back
-from partdisc.discovery.supervision import Images, StepSettings, gather, room
+from partdisc.discovery.supervision import StepSettings
 from partdisc.discovery.training import (
     FOLDER,
     Training,

@@ -10,8 +10,9 @@ import numpy as np
 from partdisc.backbones import unit_features
 from partdisc.detector import padded
 from partdisc.discovery.features import DTYPE, batches
+from partdisc.discovery.images import gather, with_pools
 from partdisc.discovery.run import Run
-from partdisc.discovery.supervision import forward, gather, supervise, with_pools
+from partdisc.discovery.supervision import forward, supervise
 from partdisc.method.discriminant import Moments, moments
 from partdisc.method.part_layer import packed_probabilities
 from partdisc.method.parts import blur, joint, mirror
@@ -58,7 +59,7 @@ class Mirrored(NamedTuple):
 
 def gather_evidence(run: Run) -> tuple[Evidence, Mirrored]:
     """Look at a sample of the training images, their aligned pools and their mirror images."""
-    count = len(run.images.features)
+    count = len(run.images.grids)
     sample = np.random.default_rng(run.seed).permutation(count)[:SAMPLE].astype(np.int32)
     with Progress("parts", total=2 * len(sample), unit="images") as progress:
         pools, beside, moments = _in_pools(run, sample, progress)

@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from partdisc.discovery.supervision import Images, StepSettings
+from partdisc.discovery.images import Images, each
+from partdisc.discovery.supervision import StepSettings
 from partdisc.method import matching
 from partdisc.method.alignment import align_pool
 from partdisc.method.cells import normalise
 from partdisc.method.part_layer import Layer, packed_probabilities
 from partdisc.progress import Progress
-
-# Images of one pass of the part layer.
-CHUNK = 16
 
 
 class PoolAlignment(NamedTuple):
@@ -43,13 +41,16 @@ class Aligner(NamedTuple):
     Attributes:
       settings: static settings of training.
       images: N images on the device.
-      maps: [N, P, K + 1], `unit_maps` of the images.
+      params: of the part layer.
+      maps: [N, P, K + 1], `unit_maps` of the images; None where these are made anew for each
+        pool, since there is no room for them.
       seed: of the hypotheses.
     """
 
     settings: StepSettings
     images: Images
-    maps: jax.Array
+    params: Any
+    maps: jax.Array | None
     seed: int
 
     @property
@@ -65,27 +66,39 @@ class Aligner(NamedTuple):
 
 def aligner_of(settings: StepSettings, params: Any, images: Images, *, seed: int) -> Aligner:
     """Return what aligns images by a part layer with these params."""
-    return Aligner(settings, images, unit_maps(settings.layer, params, images), seed)
+    maps = None
+    if images.fits(images.features.shape[1] * (settings.layer.parts + 1)):
+        program = functools.partial(unit_maps, settings.layer)
+        maps = jnp.concatenate(list(each(images, program, params, images.offset)))
+    return Aligner(settings, images, params, maps, seed)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def unit_maps(layer: Layer, params: Any, images: Images) -> jax.Array:
-    """Return the normalised maps [N, P, K + 1] of N images that matching compares.
+def unit_maps(
+    layer: Layer, packed: jax.Array, grids: jax.Array, params: Any, offset: jax.Array
+) -> jax.Array:
+    """Return the normalised maps [n, P, K + 1] of images that matching compares.
 
     Not in halves: which cells are each other's nearest hangs on their last digits.
+
+    Args:
+      layer: the module.
+      packed: float16 [n, P, C], maps of the feature cache.
+      grids: int [n, 2], their rows and columns.
+      params: of the layer.
+      offset: [C], subtracted from every feature.
     """
 
-    def one(image):
-        probs = packed_probabilities(layer, params, *image, images.offset)
+    def one(packed, grid):
+        probs = packed_probabilities(layer, params, packed, grid, offset)
         return normalise(matching.peak_normalise(probs))
 
-    return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
+    return jax.vmap(one)(packed, grids)
 
 
 @jax.jit
-def _gather(maps, images, members):
-    """Take the maps, saliencies and grids of images; see `supervision.gather`."""
-    return maps[members], images.saliency[members], images.grids[members]
+def _taken(maps, rows):
+    return maps[rows]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -119,14 +132,20 @@ def align_pools(
     Returns:
       The alignment of each pool; it depends on the target and its pool alone.
     """
-    settings, images, maps, seed = aligner
+    settings, images, params, maps, seed = aligner
     base_key = jax.random.key(seed)
     found = []
     with Progress(label, total=len(targets), unit="images") as progress:
         for target, pool in zip(targets, members, strict=True):
             rows = np.array([target, *pool], np.int32)
             key = jax.random.fold_in(base_key, int(target))
-            one = _align(settings, key, *_gather(maps, images, rows))
+            grids = images.grids[rows]
+            pool = (
+                unit_maps(settings.layer, images.take(rows), grids, params, images.offset)
+                if maps is None
+                else _taken(maps, rows)
+            )
+            one = _align(settings, key, pool, images.saliency[rows], grids)
             found.append(jax.tree.map(np.asarray, one))
             progress.advance(1)
     return PoolAlignment(*(np.stack(arrays) for arrays in zip(*found, strict=True)))

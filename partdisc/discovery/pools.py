@@ -1,6 +1,7 @@
 """Choose the pool of similar images of every training image (section 3.2.1)."""
 
 import functools
+import tempfile
 from typing import Any, NamedTuple
 
 import jax
@@ -8,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.discovery.clusters import Start
+from partdisc.discovery.images import CHUNK, Images, each
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
-from partdisc.discovery.supervision import CHUNK, Images, StepSettings
+from partdisc.discovery.supervision import StepSettings
 from partdisc.method.part_layer import Layer, packed_probabilities
 from partdisc.method.similarity import (
     divergences,
@@ -47,20 +49,43 @@ class PoolSettings(NamedTuple):
     refresh_epochs: int
 
 
-@functools.partial(jax.jit, static_argnames=("layer", "kind", "grid_size"))
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _descriptors(
-    params: Any, images: Images, *, layer: Layer, kind: str, grid_size: int
+    layer: Layer,
+    grid_size: int,
+    packed: jax.Array,
+    grids: jax.Array,
+    params: Any,
+    offset: jax.Array,
 ) -> jax.Array:
-    """Describe each of N images by what its maps hold."""
+    """Describe images by what their maps hold; a `grid_size` of 0 is for wherever they hold it."""
 
-    def one(image):
-        packed, grid = image
-        probs = packed_probabilities(layer, params, packed, grid, images.offset)
-        if kind == "spatial_js":
-            return spatial_descriptor(probs, grid, size=grid_size)
-        return peak_descriptor(probs)
+    def one(packed, grid):
+        probs = packed_probabilities(layer, params, packed, grid, offset)
+        return (
+            spatial_descriptor(probs, grid, size=grid_size) if grid_size else peak_descriptor(probs)
+        )
 
-    return jax.lax.map(one, (images.features, images.grids), batch_size=CHUNK)
+    return jax.vmap(one)(packed, grids)
+
+
+def _described(
+    pooling: PoolSettings, layer: Layer, params: Any, images: Images
+) -> jax.Array | np.ndarray:
+    """Describe all images: on the device, or where they are too many in a file without a name."""
+    grid_size = pooling.grid if pooling.similarity == "spatial_js" else 0
+    program = functools.partial(_descriptors, layer, grid_size)
+    parts = each(images, program, params, images.offset)
+    if not grid_size or images.fits(grid_size**2 * (layer.parts + 1)):
+        return jnp.concatenate(list(parts))
+    shape = (len(images.grids), grid_size**2, layer.parts + 1)
+    with tempfile.TemporaryFile() as file:
+        descriptors = np.memmap(file, np.float32, "w+", shape=shape)
+    start = 0
+    for part in parts:
+        descriptors[start : start + len(part)] = part
+        start += len(part)
+    return descriptors
 
 
 class Pools(NamedTuple):
@@ -78,7 +103,7 @@ class Pools(NamedTuple):
 
 
 def similar(
-    descriptors: jax.Array, kind: str, size: int, progress: Progress
+    descriptors: jax.Array | np.ndarray, kind: str, size: int, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the most similar other images of every image (the paper's ArgTopK: the nearest).
 
@@ -86,7 +111,7 @@ def similar(
     sketches lie nearest; all others are looked at where there are no more.
 
     Args:
-      descriptors: of N images, see `_descriptors`.
+      descriptors: of N images, see `_descriptors`; on the device or the disk.
       kind: one of `SIMILARITIES`.
       size: J, less than N.
       progress: told of each image.
@@ -112,14 +137,14 @@ def similar(
             continue
         for row, others in zip(rows, near, strict=True):
             others = np.sort(others)
-            apart = np.asarray(divergences(descriptors, row, others))
+            apart = np.asarray(divergences(descriptors[row], descriptors[others]))
             order = np.argsort(apart, kind="stable")[:size]
             members[row], distances[row] = others[order], apart[order]
             progress.advance(1)
     return members, distances
 
 
-def _sketches(descriptors: jax.Array) -> jax.Array:
+def _sketches(descriptors: jax.Array | np.ndarray) -> jax.Array:
     chunks = range(0, len(descriptors), CHUNK)
     return jnp.concatenate([sketch(descriptors[start : start + CHUNK]) for start in chunks])
 
@@ -163,9 +188,7 @@ def find_pools(
     Returns:
       Members and distances, as of `Pools`.
     """
-    descriptors = _descriptors(
-        params, images, layer=settings.layer, kind=pooling.similarity, grid_size=pooling.grid
-    )
+    descriptors = _described(pooling, settings.layer, params, images)
     most = min(pooling.candidates or pooling.size, len(descriptors) - 1)
     with Progress(label, total=len(descriptors), unit="images") as progress:
         members, distances = similar(descriptors, pooling.similarity, most, progress)

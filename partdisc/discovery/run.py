@@ -5,9 +5,10 @@ from typing import NamedTuple
 from partdisc.detector import Detector
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.features import Features
+from partdisc.discovery.images import Images
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.pools import Pools, PoolSettings
-from partdisc.discovery.supervision import Images, StepSettings
+from partdisc.discovery.supervision import StepSettings
 
 
 class Run(NamedTuple):

@@ -8,14 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from partdisc.discovery.supervision import (
-    Batch,
-    StepSettings,
-    Supervision,
-    forward,
-    supervise,
-    with_pools,
-)
+from partdisc.discovery.images import Batch, with_pools
+from partdisc.discovery.supervision import StepSettings, Supervision, forward, supervise
 from partdisc.method.alignment import is_identity
 from partdisc.method.cells import largest
 from partdisc.method.loss import coherence_loss

@@ -42,23 +42,21 @@ def _lanes(descriptors: jax.Array) -> jax.Array:
 
 
 @jax.jit
-def divergences(descriptors: jax.Array, image: jax.Array, others: jax.Array) -> jax.Array:
+def divergences(one: jax.Array, others: jax.Array) -> jax.Array:
     """Compute the Jensen-Shannon divergence of an image and some others.
 
     Args:
-      descriptors: [N, S, K + 1], of N images, a distribution over the channels in each of S
-        cells.
-      image: int [], row of the descriptors.
-      others: int [m], likewise.
+      one: [S, K + 1], its descriptor: a distribution over the channels in each of S cells.
+      others: [m, S, K + 1], theirs.
 
     Returns:
       [m], mean over cells, in nats: at most log 2.
     """
-    one, several = (_lanes(descriptors[rows]) for rows in (image[None], others))
+    one, several = _lanes(one[None]), _lanes(others)
     # JS = H((p + q) / 2) - (H(p) + H(q)) / 2.
     mixed = _negative_entropy(0.5 * (one + several))
     found = 0.5 * (_negative_entropy(one) + _negative_entropy(several)) - mixed
-    return jnp.clip(found / descriptors.shape[1], 0.0, math.log(2.0))
+    return jnp.clip(found / others.shape[1], 0.0, math.log(2.0))
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -89,7 +87,7 @@ def sketch(descriptors: jax.Array) -> jax.Array:
     signs have about the same cosines.
 
     Args:
-      descriptors: [N, S, K + 1], as of `divergences`.
+      descriptors: [N, S, K + 1], as `divergences` compares.
     """
     images, length = len(descriptors), math.prod(descriptors.shape[1:])
     roots = jnp.sqrt(descriptors.reshape(images, length).astype(jnp.float32))

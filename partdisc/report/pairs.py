@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc.detector import Detector
+from partdisc.discovery.images import Images, gather
 from partdisc.discovery.inputs import Inputs
-from partdisc.discovery.supervision import Images, StepSettings, forward, gather, supervise
+from partdisc.discovery.supervision import StepSettings, forward, supervise
 from partdisc.method.alignment import squared_residuals
 from partdisc.method.cells import cells_to_pixels
 from partdisc.report.figures import Aligned

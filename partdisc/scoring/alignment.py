@@ -7,11 +7,11 @@ import numpy as np
 from partdisc import evaluation
 from partdisc.data import images
 from partdisc.detector import Detector
+from partdisc.discovery.images import Images, open_images
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.pool_alignment import Aligner, PoolAlignment, align_pools, aligner_of
 from partdisc.discovery.pools import find_pools
 from partdisc.discovery.run import Run
-from partdisc.discovery.supervision import Images, device_images
 from partdisc.scoring.landmarks import normalisers
 from partdisc.scoring.settings import Scoring
 
@@ -55,7 +55,7 @@ def labelled_pools(scoring: Scoring, run: Run) -> LabelledPools | None:
         if count == 0 or len(index) <= run.pooling.size:
             return None
         untrained = run.start.detector
-        chosen = device_images(*run.features.take(index), untrained.offset)
+        chosen = open_images(run.features, index, untrained.offset, run.images.budget)
         members, _ = find_pools(
             run.pooling,
             run.settings,

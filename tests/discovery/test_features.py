@@ -117,14 +117,28 @@ def test_cells_halfway_lie_between_the_others(cache):
     assert (coarse.step, fine.step) == (1, 2)
     np.testing.assert_array_equal(fine.grids, 2 * coarse.grids - 1)
     wanted = np.array([3, 0, 19, 7])
-    for (found, grids), one in (
-        (fine.take(wanted), coarse),
-        (coarse.take(wanted), coarse),
-        (fine.take_fine(wanted), fine),
-    ):
-        np.testing.assert_array_equal(grids, one.grids[wanted])
-        np.testing.assert_array_equal(found, one.features[wanted])
-    assert fine.take(wanted[:0])[0].shape[0] == 0
+    cells = coarse.features.shape[1]
+    for one in (fine, coarse):
+        np.testing.assert_array_equal(one.coarse_grids(wanted), coarse.grids[wanted])
+        np.testing.assert_array_equal(one.take(wanted, cells), coarse.features[wanted])
+        assert one.take(wanted[:0], cells).shape == (0, cells, CHANNELS)
+    found, grids = fine.take_fine(wanted)
+    np.testing.assert_array_equal(grids, fine.grids[wanted])
+    np.testing.assert_array_equal(found, fine.features[wanted])
+
+
+def test_vectors_of_cells_are_those_of_the_maps(cache, rng):
+    coarse, fine = cache("coarse.npy"), cache("fine.npy", half_stride=True)
+    rows = rng.integers(0, 20, 50)
+    cells = rng.integers(0, coarse.grids[rows].prod(axis=1))
+    for one in (fine, coarse):
+        np.testing.assert_array_equal(one.vectors(rows, cells), coarse.features[rows, cells])
+
+
+def test_a_map_larger_than_the_room_for_it_is_refused(cache):
+    found = cache()
+    with pytest.raises(ValueError, match="broadcast"):
+        found.take(np.arange(20), int(found.grids.prod(axis=1).max()) - 1)
 
 
 def test_every_image_is_read_once_and_never_again(cache, photos):
@@ -138,9 +152,8 @@ def test_every_image_is_read_once_and_never_again(cache, photos):
 def test_images_are_taken_in_any_order_and_again(cache):
     found = cache()
     for wanted in ([11, 2], [3, 3, 7], []):
-        some, grids = found.take(np.array(wanted, int))
+        some = found.take(np.array(wanted, int), found.features.shape[1])
         np.testing.assert_array_equal(some, found.features[wanted])
-        np.testing.assert_array_equal(grids, found.grids[wanted])
 
 
 def test_no_image_has_an_empty_cache(cache):

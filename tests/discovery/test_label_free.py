@@ -7,9 +7,9 @@ import pytest
 from partdisc.config import base_config
 from partdisc.detector import Detector
 from partdisc.discovery import label_free
+from partdisc.discovery.images import Images
 from partdisc.discovery.label_free import LabelFree, best_channels, measure
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.supervision import Images
 
 
 def planted(rng, *, images=6, parts=5, channels=16, cells=9):

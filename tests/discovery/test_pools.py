@@ -10,10 +10,10 @@ from partdisc.config import base_config
 from partdisc.detector import Detector
 from partdisc.discovery import pools
 from partdisc.discovery.clusters import Start
+from partdisc.discovery.images import Images
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.pools import PoolSettings, best_aligned, find_pools
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.supervision import Images
 from partdisc.method.similarity import divergences
 from partdisc.workdir import Workdir
 
@@ -168,7 +168,7 @@ def clustered(rng, count):
 
 def nearest_by_divergence(descriptors, size):
     everyone = np.arange(len(descriptors))
-    apart = np.stack([divergences(descriptors, image, everyone) for image in everyone])
+    apart = np.stack([divergences(descriptors[image], descriptors) for image in everyone])
     np.fill_diagonal(apart, np.inf)
     order = np.argsort(apart, axis=1, kind="stable")[:, :size]
     return order, np.take_along_axis(apart, order, axis=1)

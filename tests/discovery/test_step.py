@@ -11,6 +11,7 @@ from kernels import jitted
 
 from partdisc import config as configuration
 from partdisc.discovery import supervision as teaching
+from partdisc.discovery.images import Images, gather, room, with_pools
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import (
     State,
@@ -19,7 +20,6 @@ from partdisc.discovery.step import (
     step_metrics,
     train_step,
 )
-from partdisc.discovery.supervision import Images
 from partdisc.method.part_templates import template_loss
 from partdisc.method.pseudo_gt import background_cells
 
@@ -78,13 +78,13 @@ def start(settings, params) -> State:
 
 
 def one_step(settings, state, images, pools, targets=TARGETS, key=KEY, cells=CELLS):
-    batch = teaching.gather(images, step_members(settings, pools, targets), cells)
+    batch = gather(images, step_members(settings, pools, targets), cells)
     return train_step(settings, state, batch, key)
 
 
 def supervised(settings, params, images, pools, targets, step):
     """Do what a step does before its gradient."""
-    batch = teaching.gather(images, teaching.with_pools(targets, pools))
+    batch = gather(images, with_pools(targets, pools))
     return supervised_batch(settings, params, batch, step)
 
 
@@ -179,7 +179,7 @@ def test_room_that_no_map_needs_changes_nothing(planted, objective):
 @pytest.mark.parametrize("most", [1, 2, 7, 196, 294, 700, 12_000])
 def test_maps_are_filled_up_to_one_of_a_few_sizes(most):
     needed = np.unique(np.geomspace(1, most, 300).astype(int))
-    sizes = [teaching.room(int(one), most) for one in needed]
+    sizes = [room(int(one), most) for one in needed]
     assert all(
         one <= size <= max(1.25 * one + 1, 5) for one, size in zip(needed, sizes, strict=True)
     )
@@ -236,7 +236,7 @@ def test_training_is_deterministic(planted):
 
 def test_gather_puts_the_target_before_its_pool(planted):
     images, _, pools, _ = planted
-    batch = teaching.gather(images, teaching.with_pools(np.array([5, 0], np.int32), pools))
+    batch = gather(images, with_pools(np.array([5, 0], np.int32), pools))
     for b, target in enumerate((5, 0)):
         for j, member in enumerate([target, *pools[target]]):
             rows, columns = np.asarray(images.grids[member])
@@ -345,7 +345,7 @@ def test_metrics_equal_the_loop(planted, rng, case):
 def test_part_templates_train_on_the_targets_alone(planted, rng):
     images, params, pools, _ = planted
     settings = settings_for(objective="part_templates")
-    batch = teaching.gather(images, jnp.asarray(TARGETS)[:, None])
+    batch = gather(images, jnp.asarray(TARGETS)[:, None])
     assert batch.features.shape[1] == 1
     exact = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
     probs = reference_probs(exact, batch)

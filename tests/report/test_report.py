@@ -14,9 +14,9 @@ from partdisc import report
 from partdisc.config import base_config
 from partdisc.data import images
 from partdisc.detector import Detector, on_pixels
+from partdisc.discovery.images import Images
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.supervision import Images
 from partdisc.experiment import discover
 from partdisc.report import figures, pairs, parts
 from partdisc.report.figures import sheet

@@ -114,12 +114,13 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, nu
     assert np.array_equal(trained(workdir)["centres"], trained(whole[0])["centres"])
 
 
-def test_pools_refreshed_in_training_survive_a_kill_too(survives, tmp_path):
+def test_pools_refreshed_in_training_survive_a_kill_and_want_of_memory_too(survives, tmp_path):
     refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
     ended = run_here(*refreshing, f"--workdir={tmp_path / 'whole'}")
     assert ended.returncode == 0, ended.stderr
     workdir = tmp_path / "killed"
-    survives(tmp_path / "whole", refreshing, workdir, lambda: steps_done(workdir) >= 7)
+    on_disk = [*refreshing, "--config.memory=0"]
+    survives(tmp_path / "whole", on_disk, workdir, lambda: steps_done(workdir) >= 7)
 
 
 def test_part_templates_train_in_the_same_pipeline_and_survive_a_kill(survives, whole, tmp_path):

@@ -36,7 +36,7 @@ def clusters(config, run, seed):
         parts=parts.count, kappa=parts.kappa, background=parts.background, center=True, seed=seed,
         **config.clusters,
     )  # fmt: skip
-    return _cluster(settings, *run.features.take(run.inputs.dataset.splits["train"]))
+    return _cluster(settings, run.features, run.inputs.dataset.splits["train"])
 
 
 def hypotheses(config, run, seed):

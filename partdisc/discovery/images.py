@@ -1,0 +1,173 @@
+"""The training images: features on the device, or read as needed where they are too many."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from partdisc.discovery.features import Features
+from partdisc.method import matching
+from partdisc.method.cells import cell_validity, centred
+from partdisc.progress import say
+
+# Images of one pass of a program over all.
+CHUNK = 64
+# The sizes that maps of a batch are filled up to differ by this factor at least.
+ROOMS = 1.25
+GIB = 1 << 30
+
+
+class OnDisk(NamedTuple):
+    """Features [N, P, C] of some images of the cache that are read as they are needed.
+
+    Attributes:
+      cache: the features of all images.
+      index: int [N], those that are meant.
+      shape: N, P, C.
+    """
+
+    cache: Features
+    index: np.ndarray
+    shape: tuple[int, int, int]
+
+
+class Images(NamedTuple):
+    """The training images.
+
+    Attributes:
+      features: float16 [N, P, C], unit features: an array on the device, or `OnDisk`.
+      grids: int32 [N, 2].
+      saliency: [N, P], of each cell: a factor in matching, and what names the background.
+      offset: [C], subtracted from every feature.
+      budget: bytes that may be held of the features, and of what is made of each of them.
+    """
+
+    features: jax.Array | OnDisk
+    grids: jax.Array
+    saliency: jax.Array
+    offset: jax.Array
+    budget: int = 4 * GIB
+
+    def take(self, rows: np.ndarray, cells: int = 0) -> jax.Array:
+        """Return features float16 [..., cells, C] of images, `rows` [...]; 0 is for all cells."""
+        cells = cells or self.features.shape[1]
+        if not isinstance(self.features, OnDisk):
+            return _taken(self.features, np.asarray(rows, np.int32), cells)
+        cache, index, (_, _, channels) = self.features
+        rows = np.asarray(rows)
+        read = cache.take(index[rows.ravel()], cells)
+        return jnp.asarray(read.reshape(*rows.shape, cells, channels))
+
+    def fits(self, floats: int) -> bool:
+        """Say whether so many numbers of each image may be held in float32."""
+        return 4 * floats * len(self.grids) <= self.budget
+
+
+class Batch(NamedTuple):
+    """Targets and their pools: features float32 [B, 1 + J, P, C] and what goes with them."""
+
+    features: jax.Array
+    grids: jax.Array
+    saliency: jax.Array
+    valid: jax.Array
+
+
+def open_images(cache: Features, index: np.ndarray, offset: np.ndarray, budget: int) -> Images:
+    """Put images on the device where they fit, and find the saliency of each cell.
+
+    Args:
+      cache: the features of all images.
+      index: int [N], those that are meant.
+      offset: [C], subtracted from every feature.
+      budget: bytes that may be held of their features.
+    """
+    grids = cache.coarse_grids(index)
+    cells = int(np.max(grids.prod(axis=1), initial=1))
+    shape = (len(index), cells, cache.features.shape[-1])
+    size = math.prod(shape) * cache.features.dtype.itemsize
+    features: jax.Array | OnDisk = OnDisk(cache, index, shape)
+    if size <= budget:
+        features = jnp.asarray(cache.take(index, cells))
+    else:
+        say(
+            f"features of {len(index)} images take {size / GIB:.1f} GiB, config.memory is "
+            f"{budget / GIB:g}: they are read from the disk as they are needed"
+        )
+    images = Images(features, jnp.asarray(grids), jnp.zeros(()), jnp.asarray(offset), budget)
+    return images._replace(saliency=jnp.concatenate(list(each(images, _saliency, images.offset))))
+
+
+def each(images: Images, program: Callable[..., Any], *arguments: Any) -> Any:
+    """Apply a program to all images, `CHUNK` at a time.
+
+    Args:
+      images: N of them.
+      program: of packed features float16 [n, P, C], grids [n, 2] and the arguments; of one
+        array [n, ...]. The last images are filled up by repetitions, whose rows are dropped.
+      arguments: its others.
+
+    Yields:
+      What it returns, for up to `CHUNK` images at a time.
+    """
+    count = len(images.grids)
+    chunk = min(CHUNK, count)
+    for start in range(0, count, chunk):
+        rows = np.arange(start, start + chunk) % count
+        found = program(images.take(rows), images.grids[rows], *arguments)
+        yield found[: count - start]
+
+
+@jax.jit
+def _saliency(packed: jax.Array, grids: jax.Array, offset: jax.Array) -> jax.Array:
+    one = lambda packed, grid: matching.saliency(centred(packed, offset), grid)  # noqa: E731
+    return jax.vmap(one)(packed, grids)
+
+
+def with_pools(targets: np.ndarray, pools: np.ndarray) -> np.ndarray:
+    """Return rows [B, 1 + J] of targets [B], each followed by its pool (`pools` [N, J])."""
+    return np.concatenate([targets[:, None], pools[targets]], axis=1)
+
+
+def room(needed: int, most: int) -> int:
+    """Return how many cells the maps of a batch have room for, whose largest needs so many.
+
+    One of a few numbers up to `most`, that of the largest image: a program is compiled for each.
+    One long image among thousands would else make every step as slow as its own.
+    """
+    cells = most
+    while (fewer := math.ceil(cells / ROOMS)) >= needed and fewer < cells:
+        cells = fewer
+    return cells
+
+
+def gather(images: Images, members: np.ndarray, cells: int = 0) -> Batch:
+    """Collect the maps of images: rows [B, 1 + J] of targets, each followed by its pool.
+
+    What works on a batch need not be compiled anew for another number of images.
+
+    Args:
+      images: all of them.
+      members: int [B, 1 + J].
+      cells: P of the batch, which none of its maps may exceed; 0 for that of all images.
+    """
+    packed = images.take(members, cells)
+    return _batch(packed, images.grids, images.saliency, images.offset, members)
+
+
+@functools.partial(jax.jit, static_argnames="cells")
+def _taken(features: jax.Array, rows: jax.Array, cells: int) -> jax.Array:
+    return features[rows, :cells]
+
+
+@jax.jit
+def _batch(
+    packed: jax.Array, grids: jax.Array, saliency: jax.Array, offset: jax.Array, members: jax.Array
+) -> Batch:
+    cells = packed.shape[-2]
+    grids = grids[members]
+    valid = jax.vmap(jax.vmap(lambda grid: cell_validity(grid, cells)))(grids)
+    return Batch(centred(packed, offset), grids, saliency[members, :cells], valid)
