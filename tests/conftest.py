@@ -9,9 +9,7 @@ import sys
 
 from program import DEMO, DRAWN, QUICK, ROOT
 
-os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4 {QUICK}"
-)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK}"
 
 import jax
 import numpy as np
@@ -95,10 +93,11 @@ def run(environment):
     """Call run.py; returns the ended process. `optimised` compiles as users do, for long runs."""
 
     def call(*arguments, timeout=600, optimised=False, start=("run.py",), cwd=ROOT, **options):
+        flags = f"{'' if optimised else QUICK} {options.pop('flags', '')}"
         return subprocess.run(
             [sys.executable, *start, *map(str, arguments)],
             cwd=cwd,
-            env=environment | ({"XLA_FLAGS": ""} if optimised else {}),
+            env=environment | {"XLA_FLAGS": flags},
             capture_output=True,
             text=True,
             timeout=timeout,

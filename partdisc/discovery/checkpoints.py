@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 
@@ -54,8 +55,10 @@ class Checkpoints:
     def save(self, state: State) -> None:
         """Save a state under its step; a step that is there already is kept."""
         step = int(state.step)
+        # As arrays of the host: they know of no devices, and any others can go on with them.
+        saved = jax.tree.map(np.asarray, state._asdict())
         with _quiet():
-            self._manager.save(step, args=ocp.args.StandardSave(state._asdict()))
+            self._manager.save(step, args=ocp.args.StandardSave(saved))
             self._manager.wait_until_finished()
         write_json(self._seal(step), _hashes(self._folder / str(step)))
         for other in self._folder.glob(self._seal("*").name):

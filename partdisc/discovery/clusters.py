@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc import devices
 from partdisc.detector import Detector
 from partdisc.discovery.features import Features
 from partdisc.discovery.inputs import Inputs
@@ -149,6 +150,7 @@ def _untrained(
 ) -> dict[str, Any]:
     """Cluster the vectors [n, C] as their kind says; return the params of its layer."""
     kind = settings.kind
+    vectors = devices.split(vectors)
     with Progress("clusters", total=settings.iterations, unit="steps") as progress:
         measure = "log likelihood" if kind == "vmf" else "mean squared distance"
         fit = {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from partdisc import devices
 from partdisc.backbones import unit_features
 from partdisc.data import images
 from partdisc.detector import Detector, Predictions
@@ -107,6 +108,8 @@ def cache_features(
     file = open_file(path, Wanted(key, inputs.names(), shape))
     order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
 
+    weights = inputs.weights._replace(params=devices.copy(inputs.weights.params))
+
     def read(index: np.int64) -> np.ndarray:
         return inputs.dataset.working_image(int(index), geometry.take(int(index)))
 
@@ -124,7 +127,8 @@ def cache_features(
             # A short batch is filled up, so that each image size is compiled once.
             fill = batch - len(group)
             pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
-            computed = unit_features(backbone, inputs.weights, pixels, half_stride=half_stride)
+            pixels = devices.split(pixels)
+            computed = unit_features(backbone, weights, pixels, half_stride=half_stride)
             file.rows[group, : computed.shape[1]] = np.asarray(computed)[: len(group)]
             file.have[group] = True
             unmarked += len(group)

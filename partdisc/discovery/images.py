@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc import devices
 from partdisc.discovery.features import Features
 from partdisc.method import matching
 from partdisc.method.cells import cell_validity, centred
@@ -36,7 +37,7 @@ class OnDisk(NamedTuple):
 
 
 class Images(NamedTuple):
-    """The training images.
+    """The training images; each device has all of them, or takes its share of those it needs.
 
     Attributes:
       features: float16 [N, P, C], unit features: an array on the device, or `OnDisk`.
@@ -56,11 +57,11 @@ class Images(NamedTuple):
         """Return features float16 [..., cells, C] of images, `rows` [...]; 0 is for all cells."""
         cells = cells or self.features.shape[1]
         if not isinstance(self.features, OnDisk):
-            return _taken(self.features, np.asarray(rows, np.int32), cells)
+            return _taken(self.features, devices.split(np.asarray(rows, np.int32)), cells)
         cache, index, (_, _, channels) = self.features
         rows = np.asarray(rows)
         read = cache.take(index[rows.ravel()], cells)
-        return jnp.asarray(read.reshape(*rows.shape, cells, channels))
+        return devices.split(read.reshape(*rows.shape, cells, channels))
 
     def fits(self, floats: int) -> bool:
         """Say whether so many numbers of each image may be held in float32."""
@@ -91,14 +92,16 @@ def open_images(cache: Features, index: np.ndarray, offset: np.ndarray, budget: 
     size = math.prod(shape) * cache.features.dtype.itemsize
     features: jax.Array | OnDisk = OnDisk(cache, index, shape)
     if size <= budget:
-        features = jnp.asarray(cache.take(index, cells))
+        features = devices.copy(cache.take(index, cells))
     else:
         say(
             f"features of {len(index)} images take {size / GIB:.1f} GiB, config.memory is "
             f"{budget / GIB:g}: they are read from the disk as they are needed"
         )
-    images = Images(features, jnp.asarray(grids), jnp.zeros(()), jnp.asarray(offset), budget)
-    return images._replace(saliency=jnp.concatenate(list(each(images, _saliency, images.offset))))
+    grids, offset = devices.copy((grids, offset))
+    images = Images(features, grids, jnp.zeros(()), offset, budget)
+    found = jnp.concatenate(list(each(images, _saliency, offset)))
+    return images._replace(saliency=devices.copy(found))
 
 
 def each(images: Images, program: Callable[..., Any], *arguments: Any) -> Any:
@@ -117,7 +120,8 @@ def each(images: Images, program: Callable[..., Any], *arguments: Any) -> Any:
     chunk = min(CHUNK, count)
     for start in range(0, count, chunk):
         rows = np.arange(start, start + chunk) % count
-        found = program(images.take(rows), images.grids[rows], *arguments)
+        grids = _rows(images.grids, devices.split(rows.astype(np.int32)))
+        found = program(images.take(rows), grids, *arguments)
         yield found[: count - start]
 
 
@@ -155,7 +159,13 @@ def gather(images: Images, members: np.ndarray, cells: int = 0) -> Batch:
       cells: P of the batch, which none of its maps may exceed; 0 for that of all images.
     """
     packed = images.take(members, cells)
-    return _batch(packed, images.grids, images.saliency, images.offset, members)
+    rows = devices.split(np.asarray(members, np.int32))
+    return _batch(packed, images.grids, images.saliency, images.offset, rows)
+
+
+@jax.jit
+def _rows(array: jax.Array, rows: jax.Array) -> jax.Array:
+    return array[rows]
 
 
 @functools.partial(jax.jit, static_argnames="cells")

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc import devices
 from partdisc.discovery.checkpoints import Checkpoints
 from partdisc.discovery.images import Images, gather, room
 from partdisc.discovery.log import Log, collapse
@@ -135,7 +136,8 @@ def train(config: Any, workdir: Workdir, training: Training, run: Run) -> State:
 def _loop(course: Course, state: State, checkpoints: Checkpoints, log: Log) -> State:
     """Do the steps that are left; stop and save where that is asked."""
     steps, first = course.plan.steps, int(state.step)
-    state = jax.tree.map(jnp.copy, state)  # the first step donates its buffers
+    # The first step donates its buffers.
+    state = devices.copy(jax.tree.map(jnp.copy, state))
     with Progress("training", total=steps, unit="steps", start=first) as progress:
         while int(state.step) < steps:
             with held_back() as asked:

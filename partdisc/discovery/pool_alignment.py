@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc import devices
 from partdisc.discovery.images import Images, each
 from partdisc.discovery.supervision import StepSettings
 from partdisc.method import matching
@@ -69,7 +70,8 @@ def aligner_of(settings: StepSettings, params: Any, images: Images, *, seed: int
     maps = None
     if images.fits(images.features.shape[1] * (settings.layer.parts + 1)):
         program = functools.partial(unit_maps, settings.layer)
-        maps = jnp.concatenate(list(each(images, program, params, images.offset)))
+        made = jnp.concatenate(list(each(images, program, params, images.offset)))
+        maps = devices.copy(made)
     return Aligner(settings, images, params, maps, seed)
 
 
@@ -96,28 +98,6 @@ def unit_maps(
     return jax.vmap(one)(packed, grids)
 
 
-@jax.jit
-def _taken(maps, rows):
-    return maps[rows]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _align(settings, key, maps, saliency, grids):
-    """Align the images of rows 1 and on with that of row 0."""
-    alignment, matches = align_pool(
-        key,
-        maps,
-        saliency,
-        grids,
-        matching=settings.matching,
-        alignment=settings.alignment,
-    )
-    support = alignment.score * jnp.sum(matches.weight, axis=-1)
-    return PoolAlignment(
-        alignment.transform, alignment.score, support, alignment.inliers, matches.count
-    )
-
-
 def align_pools(
     aligner: Aligner, targets: np.ndarray, members: np.ndarray, *, label: str
 ) -> PoolAlignment:
@@ -132,20 +112,76 @@ def align_pools(
     Returns:
       The alignment of each pool; it depends on the target and its pool alone.
     """
-    settings, images, params, maps, seed = aligner
-    base_key = jax.random.key(seed)
+    settings, images, _, _, seed = aligner
+    key = jax.random.key(seed)
+    number = jax.device_count()
     found = []
     with Progress(label, total=len(targets), unit="images") as progress:
-        for target, pool in zip(targets, members, strict=True):
-            rows = np.array([target, *pool], np.int32)
-            key = jax.random.fold_in(base_key, int(target))
-            grids = images.grids[rows]
-            pool = (
-                unit_maps(settings.layer, images.take(rows), grids, params, images.offset)
-                if maps is None
-                else _taken(maps, rows)
-            )
-            one = _align(settings, key, pool, images.saliency[rows], grids)
-            found.append(jax.tree.map(np.asarray, one))
-            progress.advance(1)
-    return PoolAlignment(*(np.stack(arrays) for arrays in zip(*found, strict=True)))
+        for start in range(0, len(targets), number):
+            # A target a device; where fewer are left, some are done twice.
+            some = np.resize(np.arange(start, min(start + number, len(targets))), number)
+            rows = np.concatenate([targets[some, None], members[some]], axis=1).astype(np.int32)
+            pools = _gather(images.saliency, images.grids, devices.split(rows))
+            one = _align(settings, key, pools, _maps(aligner, pools))
+            left = len(targets) - start
+            found.append(jax.tree.map(lambda array: np.asarray(array)[:left], one))  # noqa: B023
+            progress.advance(min(number, left))
+    return PoolAlignment(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
+
+
+class _Pools(NamedTuple):
+    """The images of n pools, each of a target and its J neighbours.
+
+    Attributes:
+      rows: int32 [n, 1 + J].
+      saliency: [n, 1 + J, P].
+      grids: int32 [n, 1 + J, 2].
+    """
+
+    rows: jax.Array
+    saliency: jax.Array
+    grids: jax.Array
+
+
+@jax.jit
+def _gather(saliency: jax.Array, grids: jax.Array, rows: jax.Array) -> _Pools:
+    return _Pools(rows, saliency[rows], grids[rows])
+
+
+def _maps(aligner: Aligner, pools: _Pools) -> jax.Array:
+    """Take the maps [n, 1 + J, P, K + 1] of pools, or make them."""
+    settings, images, params, maps, _ = aligner
+    if maps is not None:
+        return _taken(maps, pools.rows)
+    return _made(settings.layer, images.take(pools.rows), pools.grids, params, images.offset)
+
+
+@jax.jit
+def _taken(maps, rows):
+    return maps[rows]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _made(layer, packed, grids, params, offset):
+    return jax.vmap(lambda *pool: unit_maps(layer, *pool, params, offset))(packed, grids)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _align(settings, key, pools, maps):
+    """Align the images of rows 1 and on of each pool with that of its row 0."""
+
+    def one(rows, saliency, grids, maps):
+        alignment, matches = align_pool(
+            jax.random.fold_in(key, rows[0]),
+            maps,
+            saliency,
+            grids,
+            matching=settings.matching,
+            alignment=settings.alignment,
+        )
+        support = alignment.score * jnp.sum(matches.weight, axis=-1)
+        return PoolAlignment(
+            alignment.transform, alignment.score, support, alignment.inliers, matches.count
+        )
+
+    return jax.vmap(one)(*pools, maps)

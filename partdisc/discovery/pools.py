@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc import devices
 from partdisc.discovery.clusters import Start
 from partdisc.discovery.images import CHUNK, Images, each
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
@@ -77,7 +78,7 @@ def _described(
     program = functools.partial(_descriptors, layer, grid_size)
     parts = each(images, program, params, images.offset)
     if not grid_size or images.fits(grid_size**2 * (layer.parts + 1)):
-        return jnp.concatenate(list(parts))
+        return devices.copy(jnp.concatenate(list(parts)))
     shape = (len(images.grids), grid_size**2, layer.parts + 1)
     with tempfile.TemporaryFile() as file:
         descriptors = np.memmap(file, np.float32, "w+", shape=shape)
@@ -121,7 +122,7 @@ def similar(
     """
     images = len(descriptors)
     divergent = kind == "spatial_js"
-    vectors = _sketches(descriptors) if divergent else descriptors
+    vectors = devices.copy(_sketches(descriptors) if divergent else descriptors)
     wanted = min(SHORTLIST * size, images - 1) if divergent else size
     members = np.zeros((images, size), np.int32)
     distances = np.zeros((images, size), np.float32)
@@ -130,14 +131,16 @@ def similar(
         rows = np.arange(start, min(start + block, images))
         # The last block is as long as the others: one program does for all.
         padded = np.resize(rows, block).astype(np.int32)
-        near, cosines = (np.asarray(one)[: len(rows)] for one in nearest(vectors, padded, wanted))
+        found = nearest(vectors, devices.split(padded), wanted)
+        near, cosines = (np.asarray(one)[: len(rows)] for one in found)
         if not divergent:
             members[rows], distances[rows] = near, 1.0 - cosines
             progress.advance(len(rows))
             continue
         for row, others in zip(rows, near, strict=True):
             others = np.sort(others)
-            apart = np.asarray(divergences(descriptors[row], descriptors[others]))
+            several = devices.split(descriptors[others])
+            apart = np.asarray(divergences(descriptors[row], several))
             order = np.argsort(apart, kind="stable")[:size]
             members[row], distances[row] = others[order], apart[order]
             progress.advance(1)

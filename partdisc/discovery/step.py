@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from partdisc import devices
 from partdisc.discovery.images import Batch, with_pools
 from partdisc.discovery.supervision import StepSettings, Supervision, forward, supervise
 from partdisc.method.alignment import is_identity
@@ -102,7 +103,8 @@ def train_step(
     optimizer = adagrad(learning_rate(**settings.rate._asdict()))
     updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
-    return State(params, optimizer_state, state.step + 1), {"loss": loss} | metrics
+    changed = State(params, optimizer_state, state.step + 1)
+    return devices.copied(changed), {"loss": loss} | metrics
 
 
 def step_metrics(
