@@ -12,6 +12,7 @@ import platform
 import re
 import signal
 import sys
+import types
 import warnings
 
 from absl import app, flags, logging
@@ -53,6 +54,12 @@ _DETERMINISTIC = flags.DEFINE_bool(
     False,
     "On a GPU: the same command gives the same bits, at some cost. On a CPU it always does, on the "
     "same machine with the same number of cores.",
+)
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed",
+    None,
+    "Several processes, one a host, do the run together: docs/distributed.md. By default they do "
+    "where Slurm started several.",
 )
 _PREDICTIONS = flags.DEFINE_string(
     "predictions", "", "For --mode=score: CSV, JSON or JSON lines of image, part, y, x, score."
@@ -125,8 +132,11 @@ def main(argv: list[str], command: str) -> int:
         given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
         return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
-    from partdisc import experiment
+    from partdisc import devices, experiment, progress
 
+    _join(devices)
+    if not devices.first():
+        progress.silence()
     asked = experiment.Asked(
         policy=_policy(),
         predictions=_PREDICTIONS.value,
@@ -135,6 +145,14 @@ def main(argv: list[str], command: str) -> int:
     )
     workdir = _WORKDIR.value or os.path.join("runs", _name())
     return experiment.run(_CONFIG.value, workdir, _MODE.value, asked)
+
+
+def _join(devices: types.ModuleType) -> None:
+    """Join the other processes of a run, where there are any."""
+    trains = _MODE.value == "train"
+    if _DISTRIBUTED.value and not trains:
+        raise ConfigError(f"--distributed is of --mode=train, but --mode is {_MODE.value}")
+    devices.join(_DISTRIBUTED.value if trains else False)
 
 
 def _keep_compiled() -> None:

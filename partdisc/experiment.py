@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from partdisc import devices
 from partdisc.config import flatten, split_names
 from partdisc.data import Dataset
 from partdisc.detector import Detector, keep
@@ -90,6 +91,8 @@ def run(config: Any, path: str | os.PathLike, mode: str, asked: Asked | None = N
             case _:
                 policy = "trained" if mode == "evaluate" else asked.policy
                 found = discover(config, workdir, policy=policy)
+                if not devices.first():
+                    return 0
                 show(config, workdir, found, evaluate(config, workdir, found), asked.command)
     return 0
 
@@ -105,7 +108,7 @@ def discover(config: Any, workdir: Workdir, *, policy: str = "stop", readable: b
     """
     training, found = prepare(config, workdir, policy)
     found = _trained(config, workdir, training, found)
-    if not readable:
+    if not readable or not devices.first():
         return found
     # Channels that hold the same places become parts that a person reads.
     return found._replace(detector=parts_stage(config, workdir, found))
@@ -120,14 +123,16 @@ def prepare(
     """Do the stages before training, where the data pass the check; what is there stays."""
     # What the data and the weights are, and whether what is there is of them: nothing is
     # written before all of it is known.
-    listed, weights = list_data(config, workdir), open_weights(config)
-    training = open_training(
-        workdir, identity_of(config, listed, weights), config.train.steps, policy
-    )
-    inputs = with_weights(config, open_data(config, workdir, listed), weights)
+    listed = devices.in_turn(lambda: list_data(config, workdir))
+    weights = devices.in_turn(lambda: open_weights(config))
+    identity = identity_of(config, listed, weights)
+    training = devices.agree(lambda: open_training(workdir, identity, config.train.steps, policy))
+    dataset = devices.in_turn(lambda: open_data(config, workdir, listed))
+    inputs = with_weights(config, dataset, weights)
     if check_data:
         check_data(config, inputs.dataset)
-    write_about(workdir, inputs)
+    if devices.first():
+        write_about(workdir, inputs)
     # Section 3.1: features of a frozen network, clusters of them, the untrained part layer.
     features = features_stage(config, workdir, inputs)
     kept = training.clusters if training.parent else ""
@@ -146,11 +151,13 @@ def prepare(
 
 def _trained(config: Any, workdir: Workdir, training: Training, found: Run) -> Run:
     """Align, label and learn, step by step (sections 3.2.2 to 3.2.4)."""
-    if not training.only:
+    if not training.only and devices.first():
         write_json(workdir.path / "config.json", flatten(config))
         begin(workdir, training, found.start.key)
-    state = train(config, workdir, training, found)
-    return found._replace(detector=found.detector.with_params(state.params), steps=int(state.step))
+    # What follows is soon done: the first process does it, and the others end.
+    state, images = devices.leave((train(config, workdir, training, found), found.images))
+    detector = found.detector.with_params(state.params)
+    return found._replace(detector=detector, images=images, steps=int(state.step))
 
 
 def align(config: Any, workdir: Workdir) -> None:

@@ -15,6 +15,13 @@ _Item = TypeVar("_Item")
 
 _PERIOD = 10.0  # seconds between lines
 _now = time.monotonic
+_silent = False
+
+
+def silence() -> None:
+    """Print nothing from now on: of several processes one speaks."""
+    global _silent
+    _silent = True
 
 
 class Progress:
@@ -63,7 +70,7 @@ class Progress:
 
     def _open(self) -> None:
         """Start the bar, once there is something to show and a terminal to show it on."""
-        if self._bar or not self._terminal:
+        if self._bar or not self._terminal or _silent:
             return
         from rich import progress
         from rich.console import Console
@@ -103,6 +110,8 @@ class Progress:
 
     def _line(self, text: str) -> None:
         text = f"{self.label}: {text}" + (f", {self.text}" if self.text else "")
+        if _silent:
+            return
         print(text, file=sys.stderr, flush=True)
 
 
@@ -135,6 +144,8 @@ def duration(seconds: float) -> str:
 
 def say(text: str) -> None:
     """Print a line to stdout, at once; characters that it has no code for are escaped."""
+    if _silent:
+        return
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 

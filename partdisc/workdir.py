@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from partdisc import devices
 from partdisc.errors import WorkdirError
 from partdisc.paths import user_path
 from partdisc.progress import say
@@ -99,7 +100,7 @@ def _finite(value: Any) -> Any:
 
 
 class Workdir:
-    """A run's folder, held by one process at a time.
+    """A run's folder, held by one process at a time, or by the first of those that share a run.
 
     Use as a context manager; `path / name` are its files.
 
@@ -113,6 +114,12 @@ class Workdir:
         self._lock = None
 
     def __enter__(self) -> "Workdir":
+        devices.in_turn(self._hold)
+        return self
+
+    def _hold(self) -> None:
+        if not devices.first():
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             foreign = not (self.path / MARK).exists() and any(self.path.iterdir())
@@ -121,7 +128,7 @@ class Workdir:
                     f"{self.path} is not empty and no work directory of partdisc; "
                     "give --workdir a new folder"
                 )
-            self._lock = open(self.path / MARK, "a+")
+            self._lock = open(self.path / MARK, "a+")  # noqa: SIM115
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self._lock.close()
@@ -136,10 +143,10 @@ class Workdir:
         self._lock.truncate()
         self._lock.write(json.dumps({"format": FORMAT, "process": os.getpid()}))
         self._lock.flush()
-        return self
 
     def __exit__(self, *_) -> None:
-        self._lock.close()
+        if self._lock:
+            self._lock.close()
 
     def _clean(self) -> None:
         """Remove the drafts that a killed process left: who holds the lock has none yet."""
@@ -153,6 +160,9 @@ class Workdir:
 
         A damaged file is said, and counts as none.
         """
+        return devices.agree(lambda: self._load(name, key))
+
+    def _load(self, name: str, key: str) -> dict[str, np.ndarray] | None:
         path = self.path / name
         try:
             with np.load(path) as file:
@@ -166,6 +176,8 @@ class Workdir:
 
     def save(self, name: str, key: str, **arrays: np.ndarray) -> None:
         """Write the stage file `name` atomically, with its key."""
+        if not devices.first():
+            return
         with atomic(self.path / name) as temporary:
             np.savez(temporary, key=key, **arrays)
 

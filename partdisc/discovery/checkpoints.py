@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Iterator
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging as absl_logging
 
+from partdisc import devices
 from partdisc.discovery.step import State
 from partdisc.progress import say
 from partdisc.workdir import read_json, write_json
@@ -60,6 +62,8 @@ class Checkpoints:
         with _quiet():
             self._manager.save(step, args=ocp.args.StandardSave(saved))
             self._manager.wait_until_finished()
+        if not devices.first():
+            return
         write_json(self._seal(step), _hashes(self._folder / str(step)))
         for other in self._folder.glob(self._seal("*").name):
             if not other.with_name(other.stem.partition("-")[2]).exists():
@@ -70,7 +74,7 @@ class Checkpoints:
 
         What is damaged is said and put aside, so that its step can be saved again.
         """
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like._asdict())
+        abstract = jax.tree.map(np.asarray, like._asdict())
         for step in sorted(self._manager.all_steps(), reverse=True):
             sealed = read_json(self._seal(step))
             # Without a seal a kill came between, and orbax alone says that it is whole.
@@ -78,7 +82,8 @@ class Checkpoints:
                 try:
                     with _quiet():
                         args = ocp.args.StandardRestore(abstract)
-                        return State(**self._manager.restore(step, args=args))
+                        found = State(**self._manager.restore(step, args=args))
+                    return jax.tree.map(jnp.asarray, found)
                 except Exception:  # Orbax, and what it stands on, have many ways to say damage.
                     pass
             self._put_aside(step)
@@ -89,13 +94,18 @@ class Checkpoints:
         return self._folder / f"files-{step}.json"
 
     def _put_aside(self, step: int) -> None:
+        devices.in_turn(lambda: self._move_aside(step))
+        with _quiet():
+            self._manager.reload()
+
+    def _move_aside(self, step: int) -> None:
+        if not devices.first():
+            return
         folder = self._folder / str(step)
         aside = folder.with_name(f"damaged-{step}")
         shutil.rmtree(aside, ignore_errors=True)
         folder.replace(aside)
         say(f"the checkpoint {folder} is damaged: it is {aside.name} now, and not used")
-        with _quiet():
-            self._manager.reload()
 
     def close(self) -> None:
         """Release the folder."""

@@ -105,13 +105,21 @@ def cache_features(
     if half_stride:
         grids = 2 * grids - 1
     shape = (count, int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
-    file = open_file(path, Wanted(key, inputs.names(), shape))
+    file = devices.in_turn(lambda: open_file(path, Wanted(key, inputs.names(), shape)))
     order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
 
     weights = inputs.weights._replace(params=devices.copy(inputs.weights.params))
 
     def read(index: np.int64) -> np.ndarray:
         return inputs.dataset.working_image(int(index), geometry.take(int(index)))
+
+    def mine(group: np.ndarray) -> np.ndarray:
+        """Return what of a batch this process reads: a short batch is filled up with nothing."""
+        rows = devices.own(batch)
+        return rows[rows < len(group)]
+
+    def reading(groups: list[np.ndarray]) -> list[Iterator[np.ndarray]]:
+        return [readers.map(read, group[mine(group)]) for group in groups]
 
     groups = list(batches(order[~file.have[order]], sizes, batch))
     block, unmarked = max(BLOCK, count // BLOCKS), 0
@@ -120,22 +128,27 @@ def cache_features(
         Progress("features", total=count, unit="images", start=int(file.have.sum())) as shown,
     ):
         # Two batches are read ahead of the one that the network works on.
-        waiting = [readers.map(read, group) for group in groups[:2]]
+        waiting = reading(groups[:2])
         for number, group in enumerate(groups):
-            waiting.extend(readers.map(read, group) for group in groups[number + 2 : number + 3])
-            pixels = np.stack(list(waiting.pop(0)))
+            waiting.extend(reading(groups[number + 2 : number + 3]))
             # A short batch is filled up, so that each image size is compiled once.
-            fill = batch - len(group)
-            pixels = np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0)))
-            pixels = devices.split(pixels)
-            computed = unit_features(backbone, weights, pixels, half_stride=half_stride)
-            file.rows[group, : computed.shape[1]] = np.asarray(computed)[: len(group)]
+            pixels = np.zeros((batch, *sizes[group[0]], 3), np.uint8)
+            for row, image in zip(mine(group), waiting.pop(0), strict=True):
+                pixels[row] = image
+            shares = devices.split(pixels)
+            computed = unit_features(backbone, weights, shares, half_stride=half_stride)
+            found = devices.fetch(computed)[: len(group)]
             file.have[group] = True
+            if devices.first():
+                file.rows[group, : found.shape[1]] = found
             unmarked += len(group)
             shown.advance(len(group))
             if unmarked >= block or number == len(groups) - 1:
-                file.mark()
+                if devices.first():
+                    file.mark()
                 unmarked = 0
+    # The others read what the first one has written.
+    devices.agree(lambda: None)
     return Features(np.load(path, mmap_mode="r"), grids, geometry, 2 if half_stride else 1)
 
 

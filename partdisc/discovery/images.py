@@ -60,8 +60,11 @@ class Images(NamedTuple):
             return _taken(self.features, devices.split(np.asarray(rows, np.int32)), cells)
         cache, index, (_, _, channels) = self.features
         rows = np.asarray(rows)
-        read = cache.take(index[rows.ravel()], cells)
-        return devices.split(read.reshape(*rows.shape, cells, channels))
+        read = np.zeros((*rows.shape, cells, channels), cache.features.dtype)
+        mine = devices.own(len(rows))
+        taken = cache.take(index[rows[mine].ravel()], cells)
+        read[mine] = taken.reshape(read[mine].shape)
+        return devices.split(read)
 
     def fits(self, floats: int) -> bool:
         """Say whether so many numbers of each image may be held in float32."""
@@ -105,7 +108,7 @@ def open_images(cache: Features, index: np.ndarray, offset: np.ndarray, budget: 
 
 
 def each(images: Images, program: Callable[..., Any], *arguments: Any) -> Any:
-    """Apply a program to all images, `CHUNK` at a time.
+    """Apply a program to all images, `CHUNK` at a time, split among the devices.
 
     Args:
       images: N of them.

@@ -1,10 +1,12 @@
 """The log of training, metrics.jsonl, and what it says of a collapse."""
 
 import json
+import os
 import pathlib
 
 import numpy as np
 
+from partdisc import devices
 from partdisc.workdir import write_lines
 
 # The layer has collapsed where the background wins more than this share of the cells, or
@@ -62,8 +64,9 @@ class Log:
 
     def __init__(self, path: pathlib.Path, step: int):
         self.records = [row for row in read_metrics(path) if row["step"] <= step]
-        write_lines(path, self.records)
-        self._file = open(path, "a")  # noqa: SIM115
+        if devices.first():
+            write_lines(path, self.records)
+        self._file = open(path if devices.first() else os.devnull, "a")  # noqa: SIM115
 
     def write(self, row: dict[str, float]) -> None:
         """Append a row, at once."""

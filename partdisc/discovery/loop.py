@@ -1,6 +1,7 @@
 """Train the part layer: the loop around `step.train_step`, and its checkpoints."""
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from partdisc.discovery.training import (
     require_finished,
     steps_done,
 )
-from partdisc.errors import WorkdirError
+from partdisc.errors import Stopped, WorkdirError
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest
 
@@ -142,11 +143,14 @@ def _loop(course: Course, state: State, checkpoints: Checkpoints, log: Log) -> S
         while int(state.step) < steps:
             with held_back() as asked:
                 state = _steps(course, state, checkpoints, Told(log, progress, asked))
-                if asked():
+                stopped = int(state.step) < steps
+                if stopped or asked():
                     say(
                         f"training is saved at step {int(state.step)} of {steps}; the same "
                         "command goes on from there"
                     )
+                if stopped and not asked():
+                    raise Stopped(signal.SIGTERM)  # It came to another process of this run.
     return state
 
 
@@ -189,7 +193,7 @@ def _steps(course: Course, state: State, checkpoints: Checkpoints, told: Told) -
         if pending is not None:
             record(*pending)
         pending = (step + 1, metrics)
-        stop = told.asked()
+        stop = devices.any_of(told.asked())
         if stop or step + 1 == steps or (step + 1) % plan.checkpoint_every == 0:
             record(*pending)
             pending = None

@@ -114,7 +114,7 @@ def align_pools(
     """
     settings, images, _, _, seed = aligner
     key = jax.random.key(seed)
-    number = jax.device_count()
+    number = devices.count()
     found = []
     with Progress(label, total=len(targets), unit="images") as progress:
         for start in range(0, len(targets), number):
@@ -122,9 +122,9 @@ def align_pools(
             some = np.resize(np.arange(start, min(start + number, len(targets))), number)
             rows = np.concatenate([targets[some, None], members[some]], axis=1).astype(np.int32)
             pools = _gather(images.saliency, images.grids, devices.split(rows))
-            one = _align(settings, key, pools, _maps(aligner, pools))
+            one = devices.fetch(_align(settings, key, pools, _maps(aligner, rows, pools)))
             left = len(targets) - start
-            found.append(jax.tree.map(lambda array: np.asarray(array)[:left], one))  # noqa: B023
+            found.append(jax.tree.map(lambda array: array[:left], one))  # noqa: B023
             progress.advance(min(number, left))
     return PoolAlignment(*(np.concatenate(arrays) for arrays in zip(*found, strict=True)))
 
@@ -148,12 +148,12 @@ def _gather(saliency: jax.Array, grids: jax.Array, rows: jax.Array) -> _Pools:
     return _Pools(rows, saliency[rows], grids[rows])
 
 
-def _maps(aligner: Aligner, pools: _Pools) -> jax.Array:
+def _maps(aligner: Aligner, rows: np.ndarray, pools: _Pools) -> jax.Array:
     """Take the maps [n, 1 + J, P, K + 1] of pools, or make them."""
     settings, images, params, maps, _ = aligner
     if maps is not None:
         return _taken(maps, pools.rows)
-    return _made(settings.layer, images.take(pools.rows), pools.grids, params, images.offset)
+    return _made(settings.layer, images.take(rows), pools.grids, params, images.offset)
 
 
 @jax.jit

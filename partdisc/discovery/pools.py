@@ -84,7 +84,7 @@ def _described(
         descriptors = np.memmap(file, np.float32, "w+", shape=shape)
     start = 0
     for part in parts:
-        descriptors[start : start + len(part)] = part
+        descriptors[start : start + len(part)] = devices.fetch(part)
         start += len(part)
     return descriptors
 
@@ -131,8 +131,8 @@ def similar(
         rows = np.arange(start, min(start + block, images))
         # The last block is as long as the others: one program does for all.
         padded = np.resize(rows, block).astype(np.int32)
-        found = nearest(vectors, devices.split(padded), wanted)
-        near, cosines = (np.asarray(one)[: len(rows)] for one in found)
+        found = devices.fetch(nearest(vectors, devices.split(padded), wanted))
+        near, cosines = (one[: len(rows)] for one in found)
         if not divergent:
             members[rows], distances[rows] = near, 1.0 - cosines
             progress.advance(len(rows))
@@ -140,7 +140,7 @@ def similar(
         for row, others in zip(rows, near, strict=True):
             others = np.sort(others)
             several = devices.split(descriptors[others])
-            apart = np.asarray(divergences(descriptors[row], several))
+            apart = devices.fetch(divergences(descriptors[row], several))
             order = np.argsort(apart, kind="stable")[:size]
             members[row], distances[row] = others[order], apart[order]
             progress.advance(1)

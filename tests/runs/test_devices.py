@@ -2,9 +2,15 @@
 
 import json
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
 
 import numpy as np
-from program import DEMO, trained
+import pytest
+from program import DEMO, ROOT, one_line, trained
 
 FOUR = "--xla_force_host_platform_device_count=4"
 
@@ -58,3 +64,74 @@ def test_a_run_goes_on_with_other_devices(whole, run, tmp_path):
     assert "training goes on from step 8" in ended.stdout
     # Only the order of a few sums differs, by which a cell may get another label.
     assert apart(trained(workdir)["centres"], trained(whole[0])["centres"]).max() < 5e-3
+
+
+@pytest.fixture
+def start_two(environment):
+    """Start run.py as two processes of one run; returns both."""
+
+    def call(*arguments):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            address = f"localhost:{free.getsockname()[1]}"
+        who = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+        who["no_proxy"] = "localhost"  # The tests' proxy leads nowhere.
+        return [
+            subprocess.Popen(
+                [sys.executable, "run.py", *arguments, "--distributed"],
+                cwd=ROOT,
+                env=environment | who | {"JAX_PROCESS_ID": str(number)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(2)
+        ]
+
+    return call
+
+
+def ended(processes):
+    """Wait for processes; return them as `subprocess.run` does."""
+    found = []
+    for process in processes:
+        out, errors = process.communicate(timeout=300)
+        found.append(subprocess.CompletedProcess(process.args, process.returncode, out, errors))
+    return found
+
+
+def test_two_processes_do_one_run_and_stop_and_go_on_together(whole, start_two, tmp_path):
+    workdir = tmp_path / "run"
+    arguments = [*DEMO, "--config.memory=0", f"--workdir={workdir}"]
+    both = start_two(*arguments)
+    rows, deadline = workdir / "metrics.jsonl", time.monotonic() + 300
+    while not (rows.exists() and rows.read_text().count("\n") >= 2) and both[0].poll() is None:
+        time.sleep(0.01)
+        assert time.monotonic() < deadline
+    # A scheduler tells each of them; one is enough.
+    both[1].send_signal(signal.SIGTERM)
+    first, second = ended(both)
+    assert second.returncode == 128 + signal.SIGTERM, second.stderr
+    assert "training is saved at step" in first.stdout
+    first, second = ended(start_two(*arguments))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert "training goes on from step" in first.stdout
+    assert "work directory" not in second.stdout and "training" not in second.stderr
+    folders = whole[0], workdir
+    np.testing.assert_array_equal(*(np.load(one / "features.npy") for one in folders))
+    assert apart(*(np.load(one / "clusters.npz")["centres"] for one in folders)).max() < 5e-3
+    assert [json.loads(row)["step"] for row in rows.open()] == list(range(1, 13))
+    names = [sorted(path.name for path in one.iterdir()) for one in folders]
+    assert names[0] == names[1]
+
+
+def test_a_mistake_ends_both_processes_in_one_line(start_two, tmp_path):
+    (tmp_path / "mine.txt").write_text("not of partdisc")
+    for process in ended(start_two(*DEMO, f"--workdir={tmp_path}")):
+        one_line(process, "is not empty")
+
+
+def test_nothing_says_who_the_others_are(run, tmp_path):
+    one_line(run(*DEMO, f"--workdir={tmp_path / 'run'}", "--distributed"), "--distributed", "Slurm")
+    mode = "--mode=evaluate"
+    one_line(run(*DEMO, f"--workdir={tmp_path / 'run'}", "--distributed", mode), "--mode=train")
