@@ -1,4 +1,4 @@
-"""Fill results.md and alignment.md with what was measured: `python docs/figures.py`.
+"""Fill the pages of figures with what was measured: `python docs/figures.py`.
 
 Every table between `<!-- figures: ... -->` and `<!-- end -->` is made from a file of `tables/`,
 which has a line a run, {data, seed, changes, results}, as a sweep keeps them:
@@ -33,7 +33,7 @@ from partdisc.tables.paper import DATASETS, TABLES, Row
 from partdisc.tables.sweep import Outcome, Run, config_of, run_of, runs_of
 
 FOLDER = pathlib.Path(__file__).parent
-PAGES = ("results.md", "alignment.md")
+PAGES = ("results.md", "alignment.md", "performance.md")
 SEEDS = (0, 1, 2)
 
 _BLOCK = re.compile(r"(<!-- figures: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -123,6 +123,19 @@ def gains(outcomes: Outcomes, datasets: tuple[str, ...], settings: str = "ours")
     return "\n".join(rows) + "\n"
 
 
+def beside(outcomes: Outcomes, datasets: tuple[str, ...], other: str) -> str:
+    """Write the trained layers' figures beside those of another file."""
+    rows = ["| | before | now |", "|---|---|---|"]
+    for data in datasets:
+        head = f"{DATASETS[data].heading}: "
+        for key in _SHOWN.get(data, _OTHERS):
+            name, digits = _NAMES[key]
+            found = (_figures(one, data, {}, "trained", key) for one in (outcomes, load(other)))
+            rows.append(f"| {head}{name} | {' | '.join(mean_text(one, digits) for one in found)} |")
+            head = ""
+    return "\n".join(rows) + "\n"
+
+
 def ablation(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
     """Write what Table 7 has no columns for: errors, and how well neighbours are aligned."""
     columns = [(data, key) for data in datasets for key in ("nme_mean", "after")]
@@ -169,7 +182,7 @@ def protocols(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
 
 
 KINDS: dict[str, Callable[..., str]] = {
-    one.__name__: one for one in (paper, gains, ablation, worth, protocols)
+    one.__name__: one for one in (paper, gains, beside, ablation, worth, protocols)
 }
 
 

@@ -83,6 +83,15 @@ def test_the_papers_settings_are_runs_of_their_own(figures, filled):
     assert "| CUB: mAP box | 30.0 | 33.0 | +3.00, one seed | +1.3 |" in page
 
 
+def test_two_files_side_by_side(filled, tmp_path):
+    other = tmp_path / "tables" / "other.jsonl"
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("".join(json.dumps(record("cub", seed, {}, 50.0)) + "\n" for seed in range(3)))
+    page = filled("beside net cub other", *(record("cub", n, {}, 40.0 + 3 * n) for n in range(3)))
+    assert "| CUB: mAP box | 43.0 ± 3.0 | 50.0 ± 0.0 |" in page
+    assert "| NME mean | 10.00 ± 0.00 | 10.00 ± 0.00 |" in page
+
+
 def test_gains_of_one_change(filled):
     page = filled("gains net cub parts.kappa=30", record("cub", 0, {}, 40.0),
                   record("cub", 0, {"parts.kappa": 30.0}, 36.0))  # fmt: skip
