@@ -93,7 +93,7 @@ def run(environment):
     """Call run.py; returns the ended process. `optimised` compiles as users do, for long runs."""
 
     def call(*arguments, timeout=600, optimised=False, start=("run.py",), cwd=ROOT, **options):
-        flags = f"{'' if optimised else QUICK} {options.pop('flags', '')}"
+        flags = f"{'' if optimised else QUICK} {options.pop('flags', '')}".strip()
         return subprocess.run(
             [sys.executable, *start, *map(str, arguments)],
             cwd=cwd,

@@ -10,6 +10,8 @@ import hashlib
 import os
 import pathlib
 import shutil
+import types
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -90,7 +92,12 @@ def open_dataset(
 
 
 def list_dataset(
-    wanted: DataSettings, cache_dir: os.PathLike, *, seed: int, progress: Progress | None = None
+    wanted: DataSettings,
+    cache_dir: os.PathLike,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    known: Mapping[str, contents.Content] = types.MappingProxyType({}),
 ) -> Listed:
     """List the images of a data set, and name what they hold; nothing is written.
 
@@ -100,6 +107,7 @@ def list_dataset(
         seed: of the random training subset and of the drawn shapes.
         progress: shows the work: given an iterable, its length and a label, gives
             an iterable of the same elements.
+        known: what some images hold, where that was found before.
 
     Raises:
         errors.ConfigError: a value is none of those that the set knows.
@@ -107,7 +115,7 @@ def list_dataset(
     """
     listing = readers.read(wanted, seed)
     records = _subset(listing.records, wanted.train_subset, seed)
-    found = contents.identify(records, pathlib.Path(cache_dir), progress)
+    found = contents.identify(records, pathlib.Path(cache_dir), progress, known)
     settled = frames.settle(records, {key: one.frame for key, one in found.items()})
     records = settled.records
     unfit = {one.name for one in settled.problems}

@@ -9,18 +9,18 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Sequence
+import types
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from partdisc import errors
 from partdisc.data.decoding import Frame, read_frame
-from partdisc.data.preparation import Progress
+from partdisc.data.preparation import READERS, Progress
 from partdisc.data.record import Record
 
 _FILE = "contents.json"
 # A file that is younger than this, ns, may change once more without a change of its time.
 _SETTLED = 2_000_000_000
-_READERS = 4
 
 
 class Content(NamedTuple):
@@ -39,7 +39,10 @@ _UNREAD = Content("")
 
 
 def identify(
-    records: Sequence[Record], folder: pathlib.Path, progress: Progress | None = None
+    records: Sequence[Record],
+    folder: pathlib.Path,
+    progress: Progress | None = None,
+    known: Mapping[str, Content] = types.MappingProxyType({}),
 ) -> dict[str, Content]:
     """Name the contents of images.
 
@@ -47,14 +50,15 @@ def identify(
         records: of the images.
         folder: where an earlier call's hashes are kept; nothing is written there.
         progress: wraps the records that are read, given their number and a label.
+        known: what was found of some of them already.
 
     Returns:
         From the key of each record to its content.
     """
     kept = _load(folder / _FILE)
-    found = {one.key: _known(kept, one) for one in records}
+    found = {one.key: known.get(one.key) or _known(kept, one) for one in records}
     unread = [one for one in records if not found[one.key].hash]
-    with concurrent.futures.ThreadPoolExecutor(_READERS) as readers:
+    with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
         read = readers.map(_read, unread)
         show = progress and unread
         shown = progress(read, len(unread), "looking at the images") if show else read

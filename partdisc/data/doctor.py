@@ -69,10 +69,10 @@ def examine(listed: Listed, progress: Progress | None = None) -> Examined:
         The findings, and what was seen of the sound images.
     """
     wanted, listing, records = listed.wanted, listed.listing, listed.records
-    shown = progress(records, len(records), "examining") if progress else records
     gathered = listed.gather()
-    for one in shown:
-        gathered.look(one)
+    looked = gathered.look_at_all(records)
+    for _ in progress(looked, len(records), "examining") if progress else looked:
+        pass
     seen = gathered.seen
     named, extra = [], []
     for one in listing.problems:

@@ -1,7 +1,8 @@
 """Prepare a data set once: every image decoded and checked, its bytes and a table kept."""
 
+import concurrent.futures
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ MAX_ASPECT = 20
 Progress = Callable[[Iterable, int, str], Iterable]
 
 _TABLE = "table.npz"
+# Images that are read at a time.
+READERS = 4
 
 
 class Table(NamedTuple):
@@ -49,6 +52,15 @@ class Seen(NamedTuple):
     box: np.ndarray
 
 
+class _Look(NamedTuple):
+    """What was found of an image: itself, its size and how it was read, or what is wrong."""
+
+    sample: record.Sample | None = None
+    size: tuple[int, int] = (0, 0)
+    note: str = ""
+    problem: str = ""
+
+
 class Gathered(NamedTuple):
     """What was found of images, one after the other.
 
@@ -68,20 +80,40 @@ class Gathered(NamedTuple):
 
     def look(self, one: record.Record) -> record.Sample | None:
         """Look at an image; return it if it is sound."""
+        return self._add(one, self._examine(one))
+
+    def look_at_all(self, records: Sequence[record.Record]) -> Iterator[record.Record]:
+        """Look at images, several at a time; yield each when it has been looked at."""
+
+        def without_pixels(one: record.Record) -> _Look:
+            found = self._examine(one)
+            return found._replace(sample=found.sample and found.sample._replace(data=b""))
+
+        with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
+            for one, found in zip(records, readers.map(without_pixels, records), strict=True):
+                self._add(one, found)
+                yield one
+
+    def _examine(self, one: record.Record) -> "_Look":
         try:
             sample = one.load()
             size, note = decoding.check(sample.data, max_pixels=self.max_pixels)
             check_usable(size, sample.box)
         except OSError as error:
-            self.problems.append(BadImage(one.key, error.strerror or str(error)))
-            return None
+            return _Look(problem=error.strerror or str(error))
         except errors.DataError as error:
-            self.problems.append(BadImage(one.key, str(error)))
+            return _Look(problem=str(error))
+        return _Look(sample, size, note)
+
+    def _add(self, one: record.Record, found: "_Look") -> record.Sample | None:
+        if found.sample is None:
+            self.problems.append(BadImage(one.key, found.problem))
             return None
-        if note:
-            self.oddities.append(BadImage(one.key, note))
-        self.seen.append(Seen(one, size, sample.points.reshape(*self.marks, 2), sample.box))
-        return sample
+        if found.note:
+            self.oddities.append(BadImage(one.key, found.note))
+        points = found.sample.points.reshape(*self.marks, 2)
+        self.seen.append(Seen(one, found.size, points, found.sample.box))
+        return found.sample
 
     def table(self) -> Table:
         """Return the table of the sound images."""

@@ -29,8 +29,9 @@ def check(config: Any, workdir: Workdir) -> int:
       errors.PartdiscError: lists or weights are absent or unusable, or there are too few
         images.
     """
+    listed = list_data(config, workdir, whole=True)
     findings, seen = doctor.examine(
-        list_data(config, workdir, whole=True),
+        listed,
         progress=lambda records, total, label: track(records, label, total=total, unit="images"),
     )
     worst = doctor.worst(findings)
@@ -58,7 +59,8 @@ def check(config: Any, workdir: Workdir) -> int:
     say("")
     say(f"examination {workdir.path / 'check.json'}")
     if worst != "error":
-        inputs = describe_data(config, examined_dataset(list_data(config, workdir), seen))
+        wanted = list_data(config, workdir, known=listed.contents)
+        inputs = describe_data(config, examined_dataset(wanted, seen))
         with_weights(config, inputs, open_weights(config))
     say(
         {

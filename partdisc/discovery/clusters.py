@@ -101,7 +101,7 @@ def clusters_stage(
             "started from; give --overwrite to train anew"
         )
     if saved is None:
-        saved = _cluster(settings, features, inputs.dataset.splits["train"])
+        saved = cluster(settings, features, inputs.dataset.splits["train"])
         workdir.save("clusters.npz", key, **saved)
     detector = Detector(
         inputs.backbone,
@@ -121,7 +121,7 @@ def clusters_stage(
     return Start(detector, key)
 
 
-def _cluster(
+def cluster(
     settings: ClusterSettings, features: Features, index: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Cluster cells of images [N]; return the params of the part layer, and the offset."""

@@ -1,6 +1,6 @@
 """What a run works on, the data set and the frozen network: opened, checked and described."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,13 +48,16 @@ class Inputs(NamedTuple):
         return [digest(self.dataset.contents[i], crops[i], working[i]) for i in index]
 
 
-def list_data(config: Any, workdir: Workdir, *, whole: bool = False) -> Listed:
+def list_data(
+    config: Any, workdir: Workdir, *, whole: bool = False, known: Mapping[str, Any] | None = None
+) -> Listed:
     """List the images of the data set and name what they hold; nothing is written.
 
     Args:
       config: the whole config.
       workdir: of the run.
       whole: whether to list all images, not only those that the config wants.
+      known: the `contents` of an earlier list.
 
     Raises:
       errors.PartdiscError: a file is absent or unusable.
@@ -62,7 +65,8 @@ def list_data(config: Any, workdir: Workdir, *, whole: bool = False) -> Listed:
     wanted = DataSettings(**config.data)
     if whole:
         wanted = wanted._replace(train_subset=0, flip=False)
-    return list_dataset(wanted, workdir.path / "data", seed=config.seed, progress=_shown)
+    folder = workdir.path / "data"
+    return list_dataset(wanted, folder, seed=config.seed, progress=_shown, known=known or {})
 
 
 def open_data(config: Any, workdir: Workdir, listed: Listed) -> Inputs:

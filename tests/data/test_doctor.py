@@ -1,6 +1,8 @@
 """The examination of data sets: each kind of fault is found, named, and graded."""
 
 import json
+import pathlib
+import time
 
 import numpy as np
 import pytest
@@ -202,3 +204,38 @@ def test_the_real_sets_have_no_errors(real_data, name):
     found = examined(options(root, name=name, **changes))
     bad = {one.what: one.found for one in found if one.severity == "error"}
     assert not bad
+
+
+def test_findings_are_in_the_order_of_the_images_whoever_is_faster(tmp_path, monkeypatch, rng):
+    names = [f"{n:02d}.png" for n in range(12)]
+    for n, name in enumerate(names):
+        save(tmp_path / name, rng.integers(0, 255, (20 + n, 30, 3), np.uint8))
+    for name in names[::3]:
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40])
+    read = pathlib.Path.read_bytes
+
+    def slowly(path):
+        time.sleep(0.02 * (path.name < "06"))
+        return read(path)
+
+    monkeypatch.setattr(pathlib.Path, "read_bytes", slowly)
+    found, table = doctor.examine(
+        data.list_dataset(options(tmp_path, max_bad_fraction=1.0), "no", seed=0)
+    )
+    assert table.keys.tolist() == [name for n, name in enumerate(names) if n % 3]
+    assert table.sizes[:, 0].tolist() == [20 + n for n in range(12) if n % 3]
+    (bad,) = (one for one in found if one.what == "unreadable images")
+    assert [text.partition(":")[0] for text in bad.names] == names[::3]
+
+
+def test_what_is_known_is_not_read_again(tmp_path, monkeypatch, rng):
+    for n in range(3):
+        save(tmp_path / f"{n}.png", rng.integers(0, 255, (20, 30, 3), np.uint8))
+    wanted, read = options(tmp_path), []
+    load = pathlib.Path.read_bytes
+    monkeypatch.setattr(pathlib.Path, "read_bytes", lambda one: read.append(one.name) or load(one))
+    first = data.list_dataset(wanted, "none", seed=0)
+    assert sorted(read) == ["0.png", "1.png", "2.png"]
+    some = {key: first.contents[key] for key in ("0.png", "2.png")}
+    again = data.list_dataset(wanted, "none", seed=0, known=some)
+    assert read[3:] == ["1.png"] and again.contents == first.contents

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from partdisc.discovery import clusters
-from partdisc.discovery.clusters import ClusterSettings, _cluster
+from partdisc.discovery.clusters import ClusterSettings, cluster
 from partdisc.discovery.features import Features
 from partdisc.errors import ConfigError
 
@@ -32,9 +32,9 @@ def test_only_factors_need_features_without_a_sign(rng, kind, signed):
     cache = of_maps(features)
     if kind == "nmf" and signed:
         with pytest.raises(ConfigError, match=r"clusters\.kind is nmf.* never negative"):
-            _cluster(settings(kind), *cache)
+            cluster(settings(kind), *cache)
     else:
-        found = _cluster(settings(kind), *cache)
+        found = cluster(settings(kind), *cache)
         assert all(np.isfinite(array).all() for array in found.values())
 
 
@@ -44,7 +44,7 @@ def test_of_many_images_fewer_cells_each_are_clustered(rng, monkeypatch, most, c
     real = clusters._untrained
     monkeypatch.setattr(clusters, "_untrained", lambda *args: seen.append(args[1]) or real(*args))
     cache, index = of_maps(rng.normal(size=(4, 25, 6)))
-    _cluster(settings("vmf", most), cache, index)
+    cluster(settings("vmf", most), cache, index)
     (vectors,) = seen
     assert vectors.shape == (4 * cells, 6)
     known = {tuple(cell) for cell in cache.features.reshape(-1, 6).astype(np.float32)}

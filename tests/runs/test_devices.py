@@ -40,20 +40,6 @@ def apart(one, other) -> np.ndarray:
     return np.linalg.norm(one - other, axis=1)
 
 
-def test_four_devices_do_a_whole_run(whole, run, tmp_path):
-    workdir = tmp_path / "run"
-    ended = run(*DEMO, f"--workdir={workdir}", flags=FOUR)
-    assert ended.returncode == 0, ended.stderr
-    folders = whole[0], workdir
-    np.testing.assert_array_equal(*(np.load(one / "features.npy") for one in folders))
-    # Sums in another order, over a hundred steps of the mixture.
-    assert apart(*(np.load(one / "clusters.npz")["centres"] for one in folders)).max() < 5e-3
-    # What is chosen of so few and so dull images hangs on last digits.
-    members = [np.load(one / "pools.npz")["members"] for one in folders]
-    assert np.mean([np.isin(*pools) for pools in zip(*members, strict=True)]) > 0.7
-    assert trained(workdir).keys() == trained(whole[0]).keys()
-
-
 def test_a_run_goes_on_with_other_devices(whole, run, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(whole[0], workdir)

@@ -8,7 +8,7 @@ from program import DEMO, demo_config
 from partdisc import experiment
 from partdisc.data import DataSettings, list_dataset
 from partdisc.discovery import label_free, loop
-from partdisc.discovery.clusters import ClusterSettings, _cluster
+from partdisc.discovery.clusters import ClusterSettings, cluster
 from partdisc.discovery.part_evidence import gather_evidence
 from partdisc.discovery.parts import partition
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
@@ -36,7 +36,7 @@ def clusters(config, run, seed):
         parts=parts.count, kappa=parts.kappa, background=parts.background, center=True, seed=seed,
         **config.clusters,
     )  # fmt: skip
-    return _cluster(settings, run.features, run.inputs.dataset.splits["train"])
+    return cluster(settings, run.features, run.inputs.dataset.splits["train"])
 
 
 def hypotheses(config, run, seed):
