@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -95,7 +95,11 @@ def open_images(cache: Features, index: np.ndarray, offset: np.ndarray, budget: 
     size = math.prod(shape) * cache.features.dtype.itemsize
     features: jax.Array | OnDisk = OnDisk(cache, index, shape)
     if size <= budget:
-        features = devices.copy(cache.take(index, cells))
+        chunks = (
+            (start, devices.split(cache.take(index[start : start + CHUNK], cells)))
+            for start in _starts(len(index))
+        )
+        features = collect(len(index), chunks)
     else:
         say(
             f"features of {len(index)} images take {size / GIB:.1f} GiB, config.memory is "
@@ -103,29 +107,53 @@ def open_images(cache: Features, index: np.ndarray, offset: np.ndarray, budget: 
         )
     grids, offset = devices.copy((grids, offset))
     images = Images(features, grids, jnp.zeros(()), offset, budget)
-    found = jnp.concatenate(list(each(images, _saliency, offset)))
-    return images._replace(saliency=devices.copy(found))
+    found = collect(len(index), each(images, _saliency, offset))
+    return images._replace(saliency=found)
 
 
-def each(images: Images, program: Callable[..., Any], *arguments: Any) -> Any:
+def each(
+    images: Images, program: Callable[..., jax.Array], *arguments: Any
+) -> Iterator[tuple[int, jax.Array]]:
     """Apply a program to all images, `CHUNK` at a time, split among the devices.
 
     Args:
       images: N of them.
       program: of packed features float16 [n, P, C], grids [n, 2] and the arguments; of one
-        array [n, ...]. The last images are filled up by repetitions, whose rows are dropped.
+        array [n, ...].
       arguments: its others.
 
     Yields:
-      What it returns, for up to `CHUNK` images at a time.
+      The first of some images, and what the program returns for these. The last ones may
+      have been among those before: n is always the same.
     """
     count = len(images.grids)
-    chunk = min(CHUNK, count)
-    for start in range(0, count, chunk):
-        rows = np.arange(start, start + chunk) % count
+    for start in _starts(count):
+        rows = np.arange(start, start + min(CHUNK, count))
         grids = _rows(images.grids, devices.split(rows.astype(np.int32)))
-        found = program(images.take(rows), grids, *arguments)
-        yield found[: count - start]
+        yield start, program(images.take(rows), grids, *arguments)
+
+
+def collect(count: int, parts: Iterable[tuple[int, jax.Array]]) -> jax.Array:
+    """Put what `each` yields of N images into one array, which each device has.
+
+    No more than the array and a part is held at a time, where joining them holds twice as much.
+    """
+    whole = None
+    for start, part in parts:
+        if whole is None:
+            whole = devices.copy(jnp.zeros((count, *part.shape[1:]), part.dtype))
+        whole = _put(whole, part, start)
+    return whole
+
+
+def _starts(count: int) -> list[int]:
+    return [min(start, max(count - CHUNK, 0)) for start in range(0, count, CHUNK)]
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _put(whole: jax.Array, part: jax.Array, start: jax.Array) -> jax.Array:
+    found = jax.lax.dynamic_update_slice_in_dim(whole, part, start, axis=0)
+    return devices.copied(found)
 
 
 @jax.jit

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc import devices
-from partdisc.discovery.images import Images, each
+from partdisc.discovery.images import Images, collect, each
 from partdisc.discovery.supervision import StepSettings
 from partdisc.method import matching
 from partdisc.method.alignment import align_pool
@@ -70,8 +70,7 @@ def aligner_of(settings: StepSettings, params: Any, images: Images, *, seed: int
     maps = None
     if images.fits(images.features.shape[1] * (settings.layer.parts + 1)):
         program = functools.partial(unit_maps, settings.layer)
-        made = jnp.concatenate(list(each(images, program, params, images.offset)))
-        maps = devices.copy(made)
+        maps = collect(len(images.grids), each(images, program, params, images.offset))
     return Aligner(settings, images, params, maps, seed)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from partdisc import devices
 from partdisc.discovery.clusters import Start
-from partdisc.discovery.images import CHUNK, Images, each
+from partdisc.discovery.images import CHUNK, Images, collect, each
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.supervision import StepSettings
 from partdisc.method.part_layer import Layer, packed_probabilities
@@ -78,14 +78,12 @@ def _described(
     program = functools.partial(_descriptors, layer, grid_size)
     parts = each(images, program, params, images.offset)
     if not grid_size or images.fits(grid_size**2 * (layer.parts + 1)):
-        return devices.copy(jnp.concatenate(list(parts)))
+        return collect(len(images.grids), parts)
     shape = (len(images.grids), grid_size**2, layer.parts + 1)
     with tempfile.TemporaryFile() as file:
         descriptors = np.memmap(file, np.float32, "w+", shape=shape)
-    start = 0
-    for part in parts:
+    for start, part in parts:
         descriptors[start : start + len(part)] = devices.fetch(part)
-        start += len(part)
     return descriptors
 
 
