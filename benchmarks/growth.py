@@ -151,7 +151,9 @@ def draw(found: dict[int, dict[str, Any]], path: pathlib.Path) -> None:
         axes.set_xticks(list(found), [f"{one:,}" for one in found])
         axes.minorticks_off()
         axes.grid(alpha=0.3)
-    time_axes.set_yscale("log")
+    # Below it nothing is done at all.
+    time_axes.set(yscale="log")
+    time_axes.set_ylim(bottom=0.5)
     memory_axes.set_ylim(0)
     time_axes.legend(fontsize=7)
     figure.savefig(path, dpi=110)
