@@ -63,7 +63,7 @@ class Images(NamedTuple):
         read = np.zeros((*rows.shape, cells, channels), cache.features.dtype)
         mine = devices.own(len(rows))
         taken = cache.take(index[rows[mine].ravel()], cells)
-        read[mine] = taken.reshape(read[mine].shape)
+        read[mine] = taken.reshape(len(mine), *read.shape[1:])
         return devices.split(read)
 
     def fits(self, floats: int) -> bool:
