@@ -114,12 +114,10 @@ class Workdir:
         self._lock = None
 
     def __enter__(self) -> "Workdir":
-        devices.in_turn(self._hold)
+        devices.agree(self._hold)
         return self
 
     def _hold(self) -> None:
-        if not devices.first():
-            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             foreign = not (self.path / MARK).exists() and any(self.path.iterdir())

@@ -94,13 +94,11 @@ class Checkpoints:
         return self._folder / f"files-{step}.json"
 
     def _put_aside(self, step: int) -> None:
-        devices.in_turn(lambda: self._move_aside(step))
+        devices.agree(lambda: self._move_aside(step))
         with _quiet():
             self._manager.reload()
 
     def _move_aside(self, step: int) -> None:
-        if not devices.first():
-            return
         folder = self._folder / str(step)
         aside = folder.with_name(f"damaged-{step}")
         shutil.rmtree(aside, ignore_errors=True)

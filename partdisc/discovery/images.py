@@ -129,7 +129,7 @@ def each(
     count = len(images.grids)
     for start in _starts(count):
         rows = np.arange(start, start + min(CHUNK, count))
-        grids = _rows(images.grids, devices.split(rows.astype(np.int32)))
+        grids = rows_of(images.grids, devices.split(rows.astype(np.int32)))
         yield start, program(images.take(rows), grids, *arguments)
 
 
@@ -195,7 +195,8 @@ def gather(images: Images, members: np.ndarray, cells: int = 0) -> Batch:
 
 
 @jax.jit
-def _rows(array: jax.Array, rows: jax.Array) -> jax.Array:
+def rows_of(array: jax.Array, rows: jax.Array) -> jax.Array:
+    """Return rows [...] of an array [N, ...], split as they are."""
     return array[rows]
 
 

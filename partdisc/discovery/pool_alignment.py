@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc import devices
-from partdisc.discovery.images import Images, collect, each
+from partdisc.discovery.images import Images, collect, each, rows_of
 from partdisc.discovery.supervision import StepSettings
 from partdisc.method import matching
 from partdisc.method.alignment import align_pool
@@ -151,13 +151,8 @@ def _maps(aligner: Aligner, rows: np.ndarray, pools: _Pools) -> jax.Array:
     """Take the maps [n, 1 + J, P, K + 1] of pools, or make them."""
     settings, images, params, maps, _ = aligner
     if maps is not None:
-        return _taken(maps, pools.rows)
+        return rows_of(maps, pools.rows)
     return _made(settings.layer, images.take(rows), pools.grids, params, images.offset)
-
-
-@jax.jit
-def _taken(maps, rows):
-    return maps[rows]
 
 
 @functools.partial(jax.jit, static_argnums=0)
