@@ -49,7 +49,7 @@ COUNTS = {
 def started(workdir: pathlib.Path, **options) -> subprocess.Popen:
     """Start a small run, which keeps its compiled programs beside its work directory."""
     own = {
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": QUICK,
         "XDG_CACHE_HOME": str(workdir.parent / "cache"),
     }
     return subprocess.Popen(

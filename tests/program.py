@@ -13,9 +13,12 @@ from PIL import Image
 from partdisc.config import KEYS
 from partdisc.data import shapes
 
-# Nearly all of the time goes into compiling small programs once, and without LLVM's
-# optimisation that takes a third.
-QUICK = "--xla_backend_optimization_level=0"
+# Nearly all of the time goes into compiling small programs once. Without LLVM's optimisation
+# that takes a third; without a compiler for every fusion and its threads, a quarter of that.
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = [
     "--config.backbone.layer=pool3",
