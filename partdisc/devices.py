@@ -126,6 +126,8 @@ def copy(tree: Any) -> Any:
 
 def copied(tree: Any) -> Any:
     """Say within a program that each device is to have all of these arrays."""
+    if count() == 1:
+        return tree
     return jax.lax.with_sharding_constraint(tree, NamedSharding(_mesh(), PartitionSpec()))
 
 
@@ -155,6 +157,9 @@ def leave(tree: Any) -> Any:
 
 
 def _put(tree: Any, spec: PartitionSpec) -> Any:
+    if count() == 1:
+        # Without a word of where: a program is compiled once more for arrays that have to stay.
+        return jax.device_put(tree)
     sharding = NamedSharding(_mesh(), spec)
     if not several():
         return jax.device_put(tree, sharding)

@@ -97,7 +97,7 @@ def run(environment):
         return subprocess.run(
             [sys.executable, *start, *map(str, arguments)],
             cwd=cwd,
-            env=environment | {"XLA_FLAGS": flags},
+            env=environment | {"XLA_FLAGS": flags} | options.pop("env", {}),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -111,7 +111,8 @@ def run(environment):
 def whole(run, tmp_path_factory, worker_id):
     """The work directory of a run that nothing disturbed, and what it printed.
 
-    The first worker that needs it makes it, and the others take it from there.
+    The first worker that needs it makes it, and the others take it from there. What JAX compiled
+    is in `compiled.txt` beside it.
     """
     common = tmp_path_factory.getbasetemp()
     folder = (common if worker_id == "master" else common.parent) / "whole"
@@ -120,9 +121,12 @@ def whole(run, tmp_path_factory, worker_id):
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            ended = run(*DEMO, *DRAWN, f"--workdir={workdir}")
+            logged = {"JAX_LOG_COMPILES": "1"}
+            ended = run(*DEMO, *DRAWN, f"--workdir={workdir}", env=logged)
             assert ended.returncode == 0, ended.stderr
+            (folder / "compiled.txt").write_text(ended.stderr)
             printed.write_text(ended.stdout)
     own = tmp_path_factory.mktemp("whole") / "run"
     shutil.copytree(workdir, own)
+    shutil.copy(folder / "compiled.txt", own.parent)
     return own, printed.read_text()

@@ -1,11 +1,13 @@
 """Whole runs: what they leave, reuse, measure and print."""
 
+import collections
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
-from program import DEMO, DRAWN, FOLDER, one_line, photos, run_here, trained
+from program import DEMO, DRAWN, FOLDER, ROOT, one_line, photos, run_here, trained
 
 from partdisc.errors import WorkdirError
 
@@ -48,6 +50,20 @@ def test_a_run_leaves_what_it_promises(whole):
     assert (workdir / "report" / "index.html").exists()
     assert json.loads((workdir / "config.json").read_text())["train.steps"] == 12
     assert "trained" in printed and "run/report" in printed
+
+
+def test_no_program_of_a_run_is_compiled_twice(whole):
+    """For the same shapes; those of jax.numpy are named alike and differ."""
+    ours = set()
+    for path in (ROOT / "partdisc").rglob("*.py"):
+        ours |= set(re.findall(r"^\s*def (\w+)", path.read_text(), re.MULTILINE))
+    log = (whole[0].parent / "compiled.txt").read_text()
+    found = collections.Counter(
+        re.findall(r"Compiling jit\((\w+)\) with global shapes and types (.*?)\. Argument", log)
+    )
+    programs = {one: times for one, times in found.items() if one[0] in ours}
+    assert {"train_step", "unit_maps", "_unit_features"} <= {name for name, _ in programs}
+    assert [one for one, times in programs.items() if times > 1] == []
 
 
 NMF = ["--config.clusters.kind=nmf", "--config.backbone.center=False", "--config.train.steps=0"]
