@@ -231,7 +231,8 @@ def main(argv: list[str]) -> None:
     """Print the table for one run."""
     config = _CONFIG.value
     with Workdir(_WORKDIR.value) as workdir:
-        rows = measure(experiment.discover(config, workdir, policy="trained", readable=False))
+        wanted = experiment.look(config, workdir, "trained")
+        rows = measure(experiment.discover(config, workdir, wanted, readable=False))
     title = f"{workdir.path.name}: NMI, ARI, presence AUC, and that with sides, %"
     table(title, ["recipe", *(f"{count} parts" for count in COUNTS)], rows)
 

@@ -12,12 +12,10 @@ from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
 from partdisc.discovery.clusters import clusters_stage
 from partdisc.discovery.features import features_stage
-from partdisc.discovery.identity import identity_of
 from partdisc.discovery.images import GIB, open_images
 from partdisc.discovery.inputs import (
     list_data,
     open_data,
-    open_weights,
     with_weights,
     write_about,
 )
@@ -26,18 +24,19 @@ from partdisc.discovery.parts import parts_stage
 from partdisc.discovery.pools import PoolSettings, pools_stage
 from partdisc.discovery.run import Run
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.training import Training, begin, beginning, open_training
+from partdisc.discovery.training import Training, begin, beginning
+from partdisc.discovery.wanted import Wanted, look
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
-from partdisc.progress import say
+from partdisc.progress import say, table
 from partdisc.report import write_page, write_report
 from partdisc.report.diagnosis import check_labelled, diagnose
 from partdisc.scoring.other_programs import score
 from partdisc.scoring.results import Evaluated, evaluate
-from partdisc.scoring.results_table import print_results
+from partdisc.scoring.results_table import result_tables
 from partdisc.tables import Doing, make_table
 from partdisc.validation import validate
-from partdisc.workdir import Workdir, write_json
+from partdisc.workdir import Workdir, code, digest, write_json
 
 
 class Asked(NamedTuple):
@@ -90,24 +89,42 @@ def run(config: Any, path: str | os.PathLike, mode: str, asked: Asked | None = N
                 align(config, workdir)
             case _:
                 policy = "trained" if mode == "evaluate" else asked.policy
-                found = discover(config, workdir, policy=policy)
-                if not devices.first():
-                    return 0
-                show(config, workdir, found, evaluate(config, workdir, found), asked.command)
+                _whole(config, workdir, look(config, workdir, policy), asked.command)
     return 0
 
 
-def discover(config: Any, workdir: Workdir, *, policy: str = "stop", readable: bool = True) -> Run:
+def _whole(config: Any, workdir: Workdir, wanted: Wanted, command: str) -> None:
+    """Discover, evaluate and show; or where all of it is there, say again what was found."""
+    key = digest(
+        flatten(config), wanted.training.key, wanted.listed.fingerprint, code(),
+        str(workdir.path), command,
+    )  # fmt: skip
+    ending = devices.agree(lambda: workdir.sealed(key))
+    if ending:
+        say("nothing has changed since this run ended; it found:")
+    else:
+        found = discover(config, workdir, wanted)
+        if not devices.first():
+            return
+        ending = show(config, workdir, found, evaluate(config, workdir, found), command)
+        workdir.seal(key, ending)
+    for one in ending["tables"]:
+        say("")
+        table(*one)
+    for line in ending["lines"]:
+        say(line)
+
+
+def discover(config: Any, workdir: Workdir, wanted: Wanted, *, readable: bool = True) -> Run:
     """Discover the parts of an object class, or take up where an earlier run stopped.
 
     Args:
       config: the whole config, valid.
       workdir: of the run.
-      policy: what to do where another training is there, one of `training.POLICIES`.
+      wanted: what `look` found.
       readable: whether to make parts that a person reads.
     """
-    training, found = prepare(config, workdir, policy)
-    found = _trained(config, workdir, training, found)
+    found = _trained(config, workdir, wanted.training, prepare(config, workdir, wanted))
     if not readable or not devices.first():
         return found
     # Channels that hold the same places become parts that a person reads.
@@ -117,18 +134,13 @@ def discover(config: Any, workdir: Workdir, *, policy: str = "stop", readable: b
 def prepare(
     config: Any,
     workdir: Workdir,
-    policy: str,
+    wanted: Wanted,
     check_data: Callable[[Any, Dataset], None] | None = None,
-) -> tuple[Training, Run]:
+) -> Run:
     """Do the stages before training, where the data pass the check; what is there stays."""
-    # What the data and the weights are, and whether what is there is of them: nothing is
-    # written before all of it is known.
-    listed = devices.in_turn(lambda: list_data(config, workdir))
-    weights = devices.in_turn(lambda: open_weights(config))
-    identity = identity_of(config, listed, weights)
-    training = devices.agree(lambda: open_training(workdir, identity, config.train.steps, policy))
-    dataset = devices.in_turn(lambda: open_data(config, workdir, listed))
-    inputs = with_weights(config, dataset, weights)
+    training = wanted.training
+    dataset = devices.in_turn(lambda: open_data(config, workdir, wanted.listed))
+    inputs = with_weights(config, dataset, wanted.weights)
     if check_data:
         check_data(config, inputs.dataset)
     if devices.first():
@@ -144,7 +156,7 @@ def prepare(
     )
     first = beginning(config, workdir, training, start)
     pools = pools_stage(config, workdir, first, settings, images)
-    return training, Run(
+    return Run(
         inputs, features, start, first.detector, settings, images, pools, pooling, config.seed, 0
     )
 
@@ -162,7 +174,8 @@ def _trained(config: Any, workdir: Workdir, training: Training, found: Run) -> R
 
 def align(config: Any, workdir: Workdir) -> None:
     """Diagnose the alignment of the untrained layer, and of what was trained there."""
-    training, found = prepare(config, workdir, "same", check_labelled)
+    wanted = look(config, workdir, "same")
+    training, found = wanted.training, prepare(config, workdir, wanted, check_labelled)
     detectors: dict[str, Detector] = {"clustering": found.start.detector}
     try:
         if training.steps:
@@ -173,8 +186,14 @@ def align(config: Any, workdir: Workdir) -> None:
     diagnose(config, workdir, found, detectors)
 
 
-def show(config: Any, workdir: Workdir, found: Run, done: Evaluated, command: str) -> None:
-    """Write detections (section 3.3) and pictures, and print the results."""
+def show(
+    config: Any, workdir: Workdir, found: Run, done: Evaluated, command: str
+) -> dict[str, list]:
+    """Write detections (section 3.3), pictures and the page.
+
+    Returns:
+      What the run says at its end: `tables`, of type `Table`, and then `lines`.
+    """
     dataset = found.inputs.dataset
     detector = keep(workdir.path, found.detector.listing(done.channels))
     detections = list_detections(
@@ -189,23 +208,26 @@ def show(config: Any, workdir: Workdir, found: Run, done: Evaluated, command: st
     found = found._replace(detector=detector)
     pictures = write_report(config, workdir, found, done.channels)
     page = write_page(config, workdir, found, done.results, pictures)
-    print_results(done.results, ("clustering", "trained"))
-    say("")
-    say(f"figures     {workdir.path / 'results.json'}")
-    say(f"detections  {workdir.path / 'detections.jsonl'} ({len(detections)} of them)")
-    say(f"parts       {workdir.path / 'parts.csv'}: give them names in its column `name`")
-    say(f"training    {workdir.path / 'metrics.jsonl'}")
-    say(f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)")
-    say(f"page        {page}: open it in a browser")
-    say("")
+    lines = [
+        "",
+        f"figures     {workdir.path / 'results.json'}",
+        f"detections  {workdir.path / 'detections.jsonl'} ({len(detections)} of them)",
+        f"parts       {workdir.path / 'parts.csv'}: give them names in its column `name`",
+        f"training    {workdir.path / 'metrics.jsonl'}",
+        f"pictures    {workdir.path / 'report'} ({len(pictures)} of them)",
+        f"page        {page}: open it in a browser",
+        "",
+    ]
     if out := dataset.problems:
         first = f"{out[0].name}: {out[0].reason}"
         total = len(out) + len(dataset)
-        say(f"warning: {len(out)} of {total} images were left out, such as {first}")
-    say("find the parts in other photos:")
-    say(
-        f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER --report"
-    )
+        lines.append(f"warning: {len(out)} of {total} images were left out, such as {first}")
+    lines += [
+        "find the parts in other photos:",
+        f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER "
+        "--report",
+    ]
+    return {"tables": result_tables(done.results, ("clustering", "trained")), "lines": lines}
 
 
 def _data_of_a_run(config: Any, path: pathlib.Path) -> str:
@@ -217,5 +239,6 @@ def _run_of_a_table(config: Any, path: pathlib.Path) -> None:
     with Workdir(path) as workdir:
         readable = "parts" in split_names(config.evaluation.extras)
         # The runs of a table share their folder, one after the other.
-        found = discover(config, workdir, policy="overwrite", readable=readable)
+        wanted = look(config, workdir, "overwrite")
+        found = discover(config, workdir, wanted, readable=readable)
         evaluate(config, workdir, found)

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from partdisc.progress import say
 # Raised by hand whenever a stage's code changes what its file means.
 FORMAT = 3
 MARK = "partdisc.json"
+_SEAL = "finished.json"
 # What is not whole yet bears such a name.
 _DRAFTS = (".*.draft*", "*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*")
 
@@ -37,6 +39,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value.to_dict()
+
+
+def code() -> str:
+    """Return a short name of the code of this package: what it finds may change with it."""
+    found = hashlib.sha256()
+    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
 
 
 @contextlib.contextmanager
@@ -178,6 +188,32 @@ class Workdir:
             return
         with atomic(self.path / name) as temporary:
             np.savez(temporary, key=key, **arrays)
+
+    def seal(self, key: str, said: Any) -> None:
+        """Keep what a run said at its end, with the state of every file that it left.
+
+        Args:
+          key: names all that the run depended on.
+          said: anything that JSON can write.
+        """
+        write_json(self.path / _SEAL, {"key": key, "files": self._files(), "said": said})
+
+    def sealed(self, key: str) -> Any:
+        """Return what was kept under `key`, None where a file has changed or is gone since."""
+        seal = read_json(self.path / _SEAL) or {}
+        if seal.get("key") != key or not seal["files"].items() <= self._files().items():
+            return None
+        return seal["said"]
+
+    def _files(self) -> dict[str, list[int]]:
+        """Return size and time of each file of the run; its data have a key of their own."""
+        names = {path.relative_to(self.path): path for path in self.path.rglob("*")}
+        return {
+            name.as_posix(): [state.st_size, state.st_mtime_ns]
+            for name, path in names.items()
+            if name.parts[0] not in (MARK, _SEAL, "data")
+            and stat.S_ISREG((state := path.stat()).st_mode)
+        }
 
 
 def disk_message(error: OSError) -> str:

@@ -26,7 +26,7 @@ STAGES = {
     "config", "validation", "experiment",
     "discovery.check", "discovery.clusters", "discovery.features", "discovery.inputs",
     "discovery.identity", "discovery.loop", "discovery.parts", "discovery.pools",
-    "discovery.settings", "discovery.training",
+    "discovery.settings", "discovery.training", "discovery.wanted",
     "scoring.other_programs", "scoring.results", "scoring.settings",
     "report", "report.diagnosis", "tables.command", "tables.sweep",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from partdisc.detector import Detector, on_pixels
 from partdisc.discovery.images import Images
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.settings import step_settings
-from partdisc.experiment import discover
+from partdisc.experiment import discover, look
 from partdisc.report import figures, pairs, parts
 from partdisc.report.figures import sheet
 from partdisc.validation import validate
@@ -242,7 +242,7 @@ def labelled(tmp_path_factory):
     """The arguments of `write_report` for a run on drawn objects with landmarks."""
     config = tiny_config("shapes")
     with Workdir(tmp_path_factory.mktemp("labelled")) as workdir:
-        run = discover(config, workdir)
+        run = discover(config, workdir, look(config, workdir))
         names = run.inputs.dataset.landmark_names
         yield config, workdir, run, {name: n % 4 for n, name in enumerate(names)}
 
@@ -327,7 +327,7 @@ def test_without_landmarks_training_images_are_drawn(tmp_path, drawn, rng):
     config.pools.similarity = "position_free"
     config.report.images = 3
     with Workdir(tmp_path / "work") as workdir:
-        run = discover(config, workdir)
+        run = discover(config, workdir, look(config, workdir))
         written = report.write_report(config, workdir, run, {"part 5": 5, "part 1": 1})
     assert [path.stem for path in written] == PICTURES
     assert all(path.stat().st_size > 5000 for path in written)

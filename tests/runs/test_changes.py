@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from program import FOLDER, one_line, photos, run_here, trained
 
+from partdisc import experiment
 from partdisc.data import shapes
 from partdisc.errors import DataError, WorkdirError
 
@@ -109,6 +110,53 @@ def test_what_does_not_matter_to_the_layer_may_change(place):
     assert all(
         np.array_equal(params[name], value) for name, value in trained(place / "run").items()
     )
+
+
+def test_what_is_finished_is_said_again_and_not_done(place):
+    given = arguments(place / "photos", place / "run")
+    first = run_here(*given)
+    ending = first.stdout.partition("drawing the report\n")[2]
+    assert "evaluating" in first.stdout and "find the parts in other photos" in ending
+    (place / "run" / "of the user.txt").touch()
+    before = content(place / "run")
+    for mode in ("train", "evaluate"):
+        again = run_here(*given, f"--mode={mode}")
+        assert again.stdout.endswith(
+            f"nothing has changed since this run ended; it found:\n{ending}"
+        )
+        assert "evaluating" not in again.stdout and content(place / "run") == before
+
+
+@pytest.mark.parametrize("file", ["results.json", "report/index.html", "parts.csv"])
+def test_what_is_gone_or_changed_of_a_finished_run_is_made_again(place, file):
+    given = arguments(place / "photos", place / "run")
+    run_here(*given)
+    before = content(place / "run")
+    changed = place / "run" / file
+    if file == "parts.csv":
+        header, first, *rest = changed.read_text().splitlines()
+        assert header.startswith("id,name,")
+        number, _, others = first.split(",", 2)
+        changed.write_text("\n".join([header, f"{number},beak,{others}", *rest]) + "\n")
+    elif file == "results.json":
+        changed.unlink()
+    else:
+        changed.write_text("damaged")
+    ended = run_here(*given)
+    assert "evaluating: trained" in ended.stdout and "training:" not in ended.stderr
+    if file == "parts.csv":
+        assert ">beak<" in (place / "run" / "report" / "index.html").read_text()
+    else:
+        assert content(place / "run")[file] == before[file]
+
+
+def test_another_way_to_evaluate_or_other_code_is_no_finished_run(place, monkeypatch):
+    given = arguments(place / "photos", place / "run")
+    run_here(*given)
+    assert "evaluating" in run_here(*given, "--config.detection.nms_iou=0.5").stdout
+    assert "evaluating" in run_here(*given).stdout
+    monkeypatch.setattr(experiment, "code", lambda: "other")
+    assert "evaluating" in run_here(*given).stdout
 
 
 def test_overwritten_is_kept_aside(place):

@@ -33,7 +33,8 @@ def test_prediction_is_the_evaluation_bit_for_bit(whole):
     """From the images themselves, without the run's features: the same detections."""
     detector = partdisc.load(whole[0])
     with Workdir(whole[0]) as workdir:
-        run = experiment.discover(demo_config(DEMO), workdir, policy="trained")
+        config = demo_config(DEMO)
+        run = experiment.discover(config, workdir, experiment.look(config, workdir, "trained"))
     test = run.inputs.dataset.splits["test"]
     expected = predict(run.detector, run.features, test)
     found = detector.predict(run.inputs.dataset.image(int(index)) for index in test)
