@@ -40,6 +40,11 @@ RUN = [
     "--config.train.batch=2", "--config.train.steps=40", "--config.train.checkpoint_every=4",
     "--config.report.images=2", "--config.report.channels=2",
 ]  # fmt: skip
+# Programs that are compiled soon: most of a small run's time goes there.
+QUICK = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1"
+)
 COUNTS = {
     "kills": 200, "disks": 20, "read-only": 5, "few files": 3, "two at once": 5,
     "images": 10_000, "annotations": 5_000, "weights": 500, "checkpoints": 500,

@@ -5,6 +5,7 @@ split, so that one device and many run the same code. Several processes, one a h
 the same in step; the first one alone writes and speaks.
 """
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable
@@ -99,6 +100,21 @@ def any_of(one: bool) -> bool:
 def count() -> int:
     """Return the number of devices."""
     return len(_devices())
+
+
+def here() -> int:
+    """Return the number of devices of this process."""
+    return len(jax.local_devices())
+
+
+def turn(number: int) -> contextlib.AbstractContextManager[Any]:
+    """Let one device do what is computed within: each of this process's has its turn.
+
+    What is of single images, which are to have the same bits alone, is not split but dealt out.
+    """
+    if here() == 1:
+        return contextlib.nullcontext()
+    return jax.default_device(jax.local_devices()[number % here()])
 
 
 def split(tree: Any) -> Any:

@@ -168,7 +168,7 @@ def _trained(config: Any, workdir: Workdir, training: Training, found: Run) -> R
         begin(workdir, training, found.start.key)
     # What follows is soon done: the first process does it, and the others end.
     state, images = devices.leave((train(config, workdir, training, found), found.images))
-    detector = found.detector.with_params(state.params)
+    detector = found.detector.with_params(devices.fetch(state.params))
     return found._replace(detector=detector, images=images, steps=int(state.step))
 
 

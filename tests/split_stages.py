@@ -21,6 +21,11 @@ for count in (1, 2, 3, 4, 6, 8, 12):
     sizes[count] = [shard.data.shape[0] for shard in array.addressable_shards]
 whole = devices.copy({"a": np.arange(5)})["a"]
 assert [shard.data.shape for shard in whole.addressable_shards] == [(5,)] * 4
+turns = []
+for number in range(6):
+    with devices.turn(number):
+        turns += [device.id for device in (jnp.ones(2) * np.float32(number)).devices()]
+assert turns == [0, 1, 2, 3, 0, 1]
 
 # Images of nine of twelve patches, each somewhere; the cells between are noise.
 COUNT, SIDE, CHANNELS, PARTS = 16, 8, 24, 12

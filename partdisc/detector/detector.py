@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from partdisc import devices
 from partdisc.backbones import Backbone, Weights, unit_features
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
@@ -250,12 +251,13 @@ class Detector:
         Returns:
           The predictions for the m images.
         """
-        found = []
-        for packed, grid in zip(features[: len(geometry.size)], grids, strict=False):
-            packed = self._padded(packed, grid)
-            probs = reading.probabilities_of(self.layer, self.params, packed, grid, self.offset)
-            centres = reading.centres_of(self.layer, self.params, packed, grid, self.offset)
-            found.append((reading.peaks_of(probs, grid, **self._peaks), centres))
+        layer, params, found = self.layer, self.params, []
+        for n, grid in enumerate(grids[: len(geometry.size)]):
+            packed = self._padded(features[n], grid)
+            with devices.turn(n):
+                probs = reading.probabilities_of(layer, params, packed, grid, self.offset)
+                centres = reading.centres_of(layer, params, packed, grid, self.offset)
+                found.append((reading.peaks_of(probs, grid, **self._peaks), centres))
         detections, centres = jax.tree.map(lambda *arrays: np.stack(arrays), *found)
         points, mean = (self._original(cells, geometry) for cells in (detections.points, centres))
         return Predictions(points, detections.scores, mean)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from partdisc import devices
 from partdisc.data import images
 from partdisc.data.bad_images import BadImage
 from partdisc.detector.sources import Source, prepare
@@ -14,7 +15,7 @@ from partdisc.errors import DataError
 
 # Images that wait, at most, until enough of their size make a batch.
 WINDOW = 64
-# Threads that read files, and batches that are looked at side by side.
+# For each device: threads that read files, and batches that are looked at side by side.
 READERS, LOOKERS = 4, 2
 
 
@@ -66,7 +67,7 @@ def predictions(
       errors.DataError: names the image that cannot be used.
     """
     waiting: dict[tuple[int, int], list[Prepared]] = {}
-    with concurrent.futures.ThreadPoolExecutor(LOOKERS) as lookers:
+    with concurrent.futures.ThreadPoolExecutor(LOOKERS * devices.here()) as lookers:
         looking = _Looking(way, lookers)
         for one in _read_ahead(way, sources):
             place = one.place
@@ -92,7 +93,7 @@ def predictions(
 
 
 class _Looking:
-    """Batches that are looked at, two at a time: one's maps are read while the next is on its way.
+    """Batches that are looked at, two on a device: one's maps are read, the next is on its way.
 
     What was found is given in the order of the images.
     """
@@ -101,7 +102,7 @@ class _Looking:
         self._way, self._lookers = way, lookers
         self._found: dict[int, concurrent.futures.Future | None] = {}
         self._running: deque[concurrent.futures.Future] = deque()
-        self._next = 0
+        self._next = self._batches = 0
 
     def leave_out(self, place: int) -> None:
         """Count an image in which nothing is looked for."""
@@ -109,9 +110,10 @@ class _Looking:
 
     def look(self, group: list[Prepared]) -> None:
         """Look at images of one size; where too many batches wait, until the first is done."""
-        while len(self._running) > LOOKERS:
+        while len(self._running) > LOOKERS * devices.here():
             self._running.popleft().result()
-        batch = self._lookers.submit(_predict, self._way, group)
+        batch = self._lookers.submit(_predict, self._way, group, self._batches)
+        self._batches += 1
         self._running.append(batch)
         self._found |= dict.fromkeys((one.place for one in group), batch)
 
@@ -144,17 +146,18 @@ def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:
         except DataError as error:
             return Prepared(place, source.name, None, None, str(error))
 
-    with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
+    several = devices.here()
+    with concurrent.futures.ThreadPoolExecutor(READERS * several) as readers:
         ahead: deque[concurrent.futures.Future] = deque()
         for place, source in enumerate(sources):
             ahead.append(readers.submit(read, place, source))
-            if len(ahead) > 2 * way.batch + READERS:
+            if len(ahead) > (2 * way.batch + READERS) * several:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
 
 
-def _predict(way: Way, group: list[Prepared]) -> dict[int, Any]:
+def _predict(way: Way, group: list[Prepared], number: int) -> dict[int, Any]:
     """Predict images of one size: place -> prediction.
 
     A short group is filled up, so that each image size is compiled once and one image alone
@@ -166,5 +169,6 @@ def _predict(way: Way, group: list[Prepared]) -> dict[int, Any]:
     geometry = images.Geometry(
         *(np.stack(fields) for fields in zip(*(one.geometry for one in group), strict=True))
     )
-    found = way.look([one.name for one in group], pixels, geometry)
+    with devices.turn(number):
+        found = way.look([one.name for one in group], pixels, geometry)
     return {one.place: prediction for one, prediction in zip(group, found, strict=True)}

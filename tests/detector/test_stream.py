@@ -1,6 +1,7 @@
 """Images through a detector: their order, their sizes, bad ones, and one alone."""
 
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ def test_one_image_alone_gives_what_it_gives_among_others(detector, pictures):
     for place in (0, 3, 6):
         (alone,) = detector.predict([pictures[place]])
         same(alone, together[place])
+
+
+def test_each_batch_is_the_next_device_s(detector, pictures, monkeypatch):
+    turns = []
+    monkeypatch.setattr(stream.devices, "turn", lambda n: turns.append(n) or nullcontext())
+    list(detector.predict(pictures * 3))
+    assert sorted(turns) == list(range(len(turns))) and len(turns) > 3
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])

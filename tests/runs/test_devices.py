@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from program import DEMO, ROOT, one_line, trained
+from program import DEMO, ROOT, one_line, photos, trained
 
 FOUR = "--xla_force_host_platform_device_count=4"
 
@@ -50,6 +50,18 @@ def test_a_run_goes_on_with_other_devices(whole, run, tmp_path):
     assert "training goes on from step 8" in ended.stdout
     # Only the order of a few sums differs, by which a cell may get another label.
     assert apart(trained(workdir)["centres"], trained(whole[0])["centres"]).max() < 5e-3
+
+
+def test_photos_are_dealt_out_and_have_the_same_bits(whole, run, tmp_path):
+    folder = photos(tmp_path / "photos", 11)
+    for flags in ("", FOUR):
+        out = f"--out={tmp_path / (flags or 'one')[-7:]}"
+        ended = run(
+            "--mode=predict", f"--images={folder}", f"--workdir={whole[0]}", out, flags=flags
+        )
+        assert ended.returncode == 0, ended.stderr
+    one, four = (tmp_path / name / "predictions.jsonl" for name in ("one", "count=4"))
+    assert one.read_text().count("\n") == 11 and four.read_bytes() == one.read_bytes()
 
 
 @pytest.fixture
