@@ -43,11 +43,11 @@ class Section(NamedTuple):
 
 # Of the whole run.
 WHOLE = {
-    "seed": Key(0, "Seed of all that is random: the same one gives the same run.",
-        low=0, high=2**31 - 1),
+    "seed": Key(0, "Seed of all that is random: the same one gives the same run.", 0, 2**31 - 1),
     "memory": Key(4.0, "Hold up to so much of the training images' features, and of the maps made "
-        "of them; of more, each is read or made again when it is needed.",
-        low=0, high=100_000, unit="GiB"),
+        "of them; of more, each is read or made again when it is needed.", 0, 100_000, unit="GiB"),
+    "features": Key("keep", "Keep all features in a file, or `recompute` them at each pass: slower "
+        "by far, for small disks.", choices=("keep", "recompute")),
 }  # fmt: skip
 
 SECTIONS = {

@@ -13,7 +13,7 @@ from partdisc import data
 from partdisc.backbones import dinov2, googlenet, network, resnet50, vgg16
 from partdisc.config import KEYS, base_config, flatten, split_names
 from partdisc.data import celeba, coco_objects, vehicle_part
-from partdisc.discovery import pools, step
+from partdisc.discovery import features, pools, step
 from partdisc.errors import ConfigError
 from partdisc.evaluation import agreement, precision, protocols
 from partdisc.method import (
@@ -37,6 +37,7 @@ FREE = {
 }  # fmt: skip
 # What the modules accept, where they say so themselves.
 REGISTRIES = {
+    "features": features.WAYS,
     "data.name": data.names(),
     "data.splits": celeba.WILD_SPLITS,
     "data.visibility": coco_objects.VISIBILITIES,

@@ -1,8 +1,7 @@
 """The feature cache: unit backbone features of every image, computed once (section 3.1)."""
 
-import concurrent.futures
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,26 +12,31 @@ from partdisc.data import images
 from partdisc.detector import Detector, Predictions
 from partdisc.discovery.feature_file import DTYPE, Wanted, open_file
 from partdisc.discovery.inputs import Inputs
-from partdisc.progress import Progress
+from partdisc.discovery.passes import batches, read_ahead
+from partdisc.discovery.recomputed import Recomputed
+from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest
 
 # Images between two marks of how far the cache has come, and how many marks there are at most.
 BLOCK, BLOCKS = 128, 100
-# Images of one pass of a detector over the cache.
+# Images of one pass of a detector over the cache, and that are recomputed together.
 CHUNK = 64
+# What becomes of features.
+WAYS = ("keep", "recompute")
 
 
 class Features(NamedTuple):
     """Cached features of the N images of a data set.
 
     Attributes:
-      features: float16 [N, P, C], unit vectors, zero on cells that do not exist.
+      features: float16 [N, P, C], unit vectors, zero on cells that do not exist; in memory, on the
+        disk, or made again when they are asked for.
       grids: int32 [N, 2], rows and columns.
       geometry: how each image became the network's input.
       step: cells here to a stride of the network: 1, or 2 where those halfway are here too.
     """
 
-    features: np.ndarray
+    features: np.ndarray | Recomputed
     grids: np.ndarray
     geometry: images.Geometry
     step: int
@@ -48,9 +52,9 @@ class Features(NamedTuple):
     def take(self, indices: np.ndarray, cells: int) -> np.ndarray:
         """Return features [n, cells, C] of images with a cell a stride; none may need more."""
         taken = np.zeros((len(indices), cells, self.features.shape[-1]), DTYPE)
-        for place, row in zip(taken, indices, strict=True):  # one by one: the whole may be large
+        for place, row, found in zip(taken, indices, self._each(indices), strict=True):
             grid = self.grids[row]
-            fine = self.features[row, : grid.prod()].reshape(*grid, -1)
+            fine = found[: grid.prod()].reshape(*grid, -1)
             coarse = fine[:: self.step, :: self.step].reshape(-1, fine.shape[-1])
             place[: len(coarse)] = coarse
         return taken
@@ -58,29 +62,38 @@ class Features(NamedTuple):
     def vectors(self, rows: np.ndarray, cells: np.ndarray) -> np.ndarray:
         """Return features [n, C] of cells of images, of those that `coarse_grids` counts."""
         y, x = np.divmod(cells, self.coarse_grids(rows)[:, 1])
-        return self.features[rows, self.step * (y * self.grids[rows, 1] + x)]
+        fine = self.step * (y * self.grids[rows, 1] + x)
+        taken = np.zeros((len(rows), self.features.shape[-1]), DTYPE)
+        images, counts = np.unique(rows, return_counts=True)
+        places = np.split(np.argsort(rows, kind="stable"), np.cumsum(counts)[:-1])
+        for place, found in zip(places, self._each(images), strict=False):
+            taken[place] = found[fine[place]]
+        return taken
+
+    def _each(self, indices: np.ndarray) -> Iterable[np.ndarray]:
+        """Yield features [P, C] of images: one by one, or a few, for the whole may be large."""
+        if not isinstance(self.features, Recomputed):
+            return (self.features[row] for row in indices)
+        chunks = (indices[start : start + CHUNK] for start in range(0, len(indices), CHUNK))
+        return (found for chunk in chunks for found in self.features[chunk])
 
 
 def features_stage(config: Any, workdir: Workdir, inputs: Inputs) -> Features:
     """Compute the features of all images, or reuse them."""
-    half_stride = config.detection.half_stride
-    return cache_features(
-        workdir.path / "features.npy",
-        digest(inputs.key, half_stride),
-        inputs,
-        batch=config.backbone.batch,
-        half_stride=half_stride,
-    )
+    batch, half_stride = config.backbone.batch, config.detection.half_stride
+    if config.features == "recompute":
+        say("features are computed again at each pass, as config.features says")
+        return recomputed_features(inputs, batch=batch, half_stride=half_stride)
+    key = digest(inputs.key, half_stride)
+    path = workdir.path / "features.npy"
+    return cache_features(path, key, inputs, batch=batch, half_stride=half_stride)
 
 
-def batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
-    """Cut positions, sorted by image size, into batches of one size each."""
-    start = 0
-    while start < len(order):
-        same = np.all(sizes[order[start : start + batch]] == sizes[order[start]], axis=1)
-        stop = start + (len(same) if same.all() else int(np.argmin(same)))
-        yield order[start:stop]
-        start = stop
+def recomputed_features(inputs: Inputs, *, batch: int, half_stride: bool) -> Features:
+    """Return the features of all images, which are computed whenever they are asked for."""
+    shape, grids = _layout(inputs, half_stride)
+    made = Recomputed(inputs, shape, batch=batch, half_stride=half_stride)
+    return Features(made, grids, inputs.geometry, 2 if half_stride else 1)
 
 
 def cache_features(
@@ -98,45 +111,24 @@ def cache_features(
     Returns:
       The features, memory-mapped.
     """
-    backbone, geometry = inputs.backbone, inputs.geometry
-    sizes = np.asarray(geometry.working)
+    sizes = np.asarray(inputs.geometry.working)
+    shape, grids = _layout(inputs, half_stride)
     count = len(sizes)
-    grids = (sizes // backbone.stride).astype(np.int32)
-    if half_stride:
-        grids = 2 * grids - 1
-    shape = (count, int(np.max(grids.prod(axis=1), initial=1)), backbone.channels)
     file = devices.in_turn(lambda: open_file(path, Wanted(key, inputs.names(), shape)))
     order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
-
     weights = inputs.weights._replace(params=devices.copy(inputs.weights.params))
 
-    def read(index: np.int64) -> np.ndarray:
-        return inputs.dataset.working_image(int(index), geometry.take(int(index)))
-
     def mine(group: np.ndarray) -> np.ndarray:
-        """Return what of a batch this process reads: a short batch is filled up with nothing."""
+        """Return what of a batch this process reads."""
         rows = devices.own(batch)
         return rows[rows < len(group)]
 
-    def reading(groups: list[np.ndarray]) -> list[Iterator[np.ndarray]]:
-        return [readers.map(read, group[mine(group)]) for group in groups]
-
     groups = list(batches(order[~file.have[order]], sizes, batch))
     block, unmarked = max(BLOCK, count // BLOCKS), 0
-    with (
-        concurrent.futures.ThreadPoolExecutor(4) as readers,
-        Progress("features", total=count, unit="images", start=int(file.have.sum())) as shown,
-    ):
-        # Two batches are read ahead of the one that the network works on.
-        waiting = reading(groups[:2])
-        for number, group in enumerate(groups):
-            waiting.extend(reading(groups[number + 2 : number + 3]))
-            # A short batch is filled up, so that each image size is compiled once.
-            pixels = np.zeros((batch, *sizes[group[0]], 3), np.uint8)
-            for row, image in zip(mine(group), waiting.pop(0), strict=True):
-                pixels[row] = image
+    with Progress("features", total=count, unit="images", start=int(file.have.sum())) as shown:
+        for number, (group, pixels) in enumerate(read_ahead(inputs, groups, batch, mine)):
             shares = devices.split(pixels)
-            computed = unit_features(backbone, weights, shares, half_stride=half_stride)
+            computed = unit_features(inputs.backbone, weights, shares, half_stride=half_stride)
             found = devices.fetch(computed)[: len(group)]
             file.have[group] = True
             if devices.first():
@@ -149,7 +141,18 @@ def cache_features(
                 unmarked = 0
     # The others read what the first one has written.
     devices.agree(lambda: None)
-    return Features(np.load(path, mmap_mode="r"), grids, geometry, 2 if half_stride else 1)
+    rows = np.load(path, mmap_mode="r")
+    return Features(rows, grids, inputs.geometry, 2 if half_stride else 1)
+
+
+def _layout(inputs: Inputs, half_stride: bool) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Return the shape N, P, C of all features, and the grids int32 [N, 2]."""
+    sizes = np.asarray(inputs.geometry.working)
+    grids = (sizes // inputs.backbone.stride).astype(np.int32)
+    if half_stride:
+        grids = 2 * grids - 1
+    cells = int(np.max(grids.prod(axis=1), initial=1))
+    return (len(sizes), cells, inputs.backbone.channels), grids
 
 
 def predict(detector: Detector, features: Features, indices: np.ndarray) -> Predictions:

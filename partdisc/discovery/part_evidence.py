@@ -9,8 +9,9 @@ import numpy as np
 
 from partdisc.backbones import unit_features
 from partdisc.detector import padded
-from partdisc.discovery.features import DTYPE, batches
+from partdisc.discovery.features import DTYPE
 from partdisc.discovery.images import gather, with_pools
+from partdisc.discovery.passes import batches
 from partdisc.discovery.run import Run
 from partdisc.discovery.supervision import forward, supervise
 from partdisc.method.discriminant import Moments, moments

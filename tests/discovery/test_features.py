@@ -12,7 +12,7 @@ from partdisc.backbones import Backbone, Preprocessing, Weights, encoding, prepr
 from partdisc.backbones.layers import Conv, MaxPool
 from partdisc.data import images
 from partdisc.discovery import feature_file, features
-from partdisc.discovery.features import cache_features
+from partdisc.discovery.features import cache_features, recomputed_features
 from partdisc.discovery.inputs import Inputs
 
 STRIDE, CHANNELS, BATCH = 4, 5, 3
@@ -71,7 +71,7 @@ def cache(tmp_path, photos, weights, monkeypatch):
         inputs = Inputs(photos, NETWORK, weights, framing, geometry, "inputs")
         return cache_features(tmp_path / name, key, inputs, batch=BATCH, half_stride=half_stride)
 
-    run.geometry = geometry
+    run.geometry, run.weights = geometry, weights
     return run
 
 
@@ -133,6 +133,35 @@ def test_vectors_of_cells_are_those_of_the_maps(cache, rng):
     cells = rng.integers(0, coarse.grids[rows].prod(axis=1))
     for one in (fine, coarse):
         np.testing.assert_array_equal(one.vectors(rows, cells), coarse.features[rows, cells])
+
+
+@pytest.mark.parametrize("half_stride", [False, True])
+def test_recomputed_features_have_the_bits_of_those_that_are_kept(cache, photos, rng, half_stride):
+    kept = cache(half_stride=half_stride)
+    inputs = Inputs(photos, NETWORK, cache.weights, None, cache.geometry, "inputs")
+    made = recomputed_features(inputs, batch=BATCH, half_stride=half_stride)
+    assert (made.features.shape, made.features.dtype) == (kept.features.shape, kept.features.dtype)
+    some = np.array([[3, 0, 19], [7, 3, 3]])
+    for rows in (some, some[0], some[:, :0], np.arange(20), np.int64(4)):
+        np.testing.assert_array_equal(made.features[rows], kept.features[rows])
+    for rows in (np.array([19, 3, 3, 0]), np.arange(20), np.arange(0)):
+        for ours, theirs in zip(made.take_fine(rows), kept.take_fine(rows), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(made.take(rows, 32), kept.take(rows, 32))
+    rows = rng.integers(0, 20, 50)
+    cells = rng.integers(0, made.coarse_grids(rows).prod(axis=1))
+    np.testing.assert_array_equal(made.vectors(rows, cells), kept.vectors(rows, cells))
+    assert made.vectors(rows[:0], cells[:0]).shape == (0, CHANNELS)
+
+
+def test_recomputed_features_read_an_image_once_a_pass(cache, photos):
+    inputs = Inputs(photos, NETWORK, cache.weights, None, cache.geometry, "inputs")
+    made = recomputed_features(inputs, batch=BATCH, half_stride=False)
+    assert photos.read == []
+    made.vectors(np.array([5, 2, 5, 5, 2]), np.zeros(5, int))
+    assert sorted(photos.read) == [2, 5]
+    made.take(np.array([7]), 32)
+    assert sorted(photos.read) == [2, 5, 7]
 
 
 def test_a_map_larger_than_the_room_for_it_is_refused(cache):

@@ -112,6 +112,21 @@ def test_what_does_not_matter_to_the_layer_may_change(place):
     )
 
 
+def test_a_run_that_keeps_no_features_ends_with_the_same_bits(place):
+    ended = run_here(*arguments(place / "photos", place / "new", "--config.features=recompute"))
+    assert ended.returncode == 0, ended.stderr
+    assert "as config.features says" in ended.stdout
+    assert not (place / "new" / "features.npy").exists()
+    expected, found = trained(place / "run"), trained(place / "new")
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    for name in ("results.json", "detections.jsonl"):
+        assert (place / "new" / name).read_text() == (place / "run" / name).read_text()
+    # Those that are kept may come later, and the other way round: it is the same training.
+    ended = run_here(*arguments(place / "photos", place / "new"))
+    assert ended.returncode == 0 and "training:" not in ended.stderr
+    assert (place / "new" / "features.npy").exists()
+
+
 def test_what_is_finished_is_said_again_and_not_done(place):
     given = arguments(place / "photos", place / "run")
     first = run_here(*given)
