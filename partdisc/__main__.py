@@ -12,8 +12,10 @@ import platform
 import re
 import signal
 import sys
+import threading
 import types
 import warnings
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -188,11 +190,20 @@ def _stop(number: int, _) -> None:
     raise Stopped(number)
 
 
+def _again(lost: Any) -> None:
+    """Send a signal again that came where Python ignores errors, as while garbage is collected."""
+    if isinstance(lost.exc_value, Stopped):
+        threading.Timer(0.1, os.kill, (os.getpid(), lost.exc_value.number)).start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
 def start(command: str) -> None:
     """Run the program and end the process; `command` is how it was started, as one types it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _stop)
+    sys.unraisablehook = _again
     try:
         try:
             app.run(functools.partial(main, command=command), flags_parser=_parse)

@@ -106,6 +106,32 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, nu
     assert np.array_equal(trained(workdir)["centres"], trained(whole[0])["centres"])
 
 
+UNHEARD = """
+import signal, sys, time
+from partdisc import __main__ as program
+
+class Garbage:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+def main(*_, **__):
+    for _ in range(2):
+        Garbage()  # What is raised while it is collected, Python ignores.
+    time.sleep(60)
+
+program.main = main
+sys.argv = ["partdisc", "--config=demo"]
+program.start("partdisc")
+"""
+
+
+def test_a_signal_is_not_lost_where_python_ignores_what_is_raised(environment):
+    asked = [sys.executable, "-c", UNHEARD]
+    ended = subprocess.run(asked, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 128 + signal.SIGTERM, ended.stderr
+    assert ended.stderr == "stopped by SIGTERM; the same command goes on from here\n"
+
+
 def test_pools_refreshed_in_training_survive_a_kill_and_want_of_memory_too(survives, tmp_path):
     refreshing = [*DEMO, "--config.pools.refresh_epochs=1"]
     ended = run_here(*refreshing, f"--workdir={tmp_path / 'whole'}")
