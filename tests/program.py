@@ -15,10 +15,10 @@ from partdisc.data import shapes
 
 # Nearly all of the time goes into compiling small programs once. Without LLVM's optimisation
 # that takes a third; without a compiler for every fusion and its threads, a quarter of that.
-QUICK = (
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
-    "--xla_cpu_parallel_codegen_split_count=1"
-)
+SOON = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+QUICK = f"--xla_backend_optimization_level=0 {SOON}"
+# For runs that are long enough.
+OPTIMISED = f"--xla_backend_optimization_level=1 {SOON}"
 ROOT = pathlib.Path(__file__).parents[1]
 SMALL = [
     "--config.backbone.layer=pool3",

@@ -17,7 +17,7 @@ FREE = {
     "data.split_polygons", "data.visibility", "data.max_pixels", "data.flip",
     "data.train_subset", "data.max_bad_fraction", "data.shapes_train", "data.shapes_fit",
     "data.shapes_test", "data.shapes_size", "backbone.weights", "backbone.batch",
-    "parts.wanted", "train.steps", "train.checkpoint_every", "memory",
+    "parts.wanted", "train.steps", "train.checkpoint_every", "memory", "features",
 }  # fmt: skip
 
 

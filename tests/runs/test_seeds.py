@@ -13,6 +13,7 @@ from partdisc.discovery.part_evidence import gather_evidence
 from partdisc.discovery.parts import partition
 from partdisc.discovery.pool_alignment import align_pools, aligner_of
 from partdisc.discovery.pools import find_pools
+from partdisc.discovery.wanted import look
 from partdisc.scoring.alignment import alignment_quality, labelled_pools
 from partdisc.scoring.equivariance import equivariance_error
 from partdisc.scoring.settings import scoring_settings
@@ -26,7 +27,7 @@ def made(tmp_path_factory):
     """What the stages of a run have made before training, and its config."""
     config = demo_config(DEMO)
     with Workdir(tmp_path_factory.mktemp("seeds") / "run") as workdir:
-        _, run = experiment.prepare(config, workdir, "stop")
+        run = experiment.prepare(config, workdir, look(config, workdir))
         yield config, run
 
 
