@@ -207,13 +207,16 @@ class Workdir:
 
     def _files(self) -> dict[str, list[int]]:
         """Return size and time of each file of the run; its data have a key of their own."""
-        names = {path.relative_to(self.path): path for path in self.path.rglob("*")}
-        return {
-            name.as_posix(): [state.st_size, state.st_mtime_ns]
-            for name, path in names.items()
-            if name.parts[0] not in (MARK, _SEAL, "data")
-            and stat.S_ISREG((state := path.stat()).st_mode)
-        }
+        found = {}
+        for path in self.path.rglob("*"):
+            name = path.relative_to(self.path)
+            if name.parts[0] in (MARK, _SEAL, "data"):
+                continue
+            with contextlib.suppress(OSError):  # A link that leads nowhere is no file.
+                state = path.stat()
+                if stat.S_ISREG(state.st_mode):
+                    found[name.as_posix()] = [state.st_size, state.st_mtime_ns]
+        return found
 
 
 def disk_message(error: OSError) -> str:

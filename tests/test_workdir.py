@@ -329,3 +329,29 @@ def test_disk_message_names_the_file_and_what_to_do():
     denied = disk_message(OSError(13, "Permission denied", "/run/a.json"))
     assert denied == "/run/a.json: Permission denied"
     assert disk_message(OSError("odd")) == "a file of the work directory: odd"
+
+
+def test_a_seal_holds_while_its_files_do(tmp_path):
+    with Workdir(tmp_path / "run") as workdir:
+        (workdir.path / "inner").mkdir()
+        for name in ("a", "inner/b"):
+            (workdir.path / name).write_text(name)
+        (workdir.path / "nowhere").symlink_to("gone")
+        assert workdir.sealed("key") is None
+        workdir.seal("key", {"lines": ["found"]})
+        (workdir.path / "later").touch()
+        assert workdir.sealed("key") == {"lines": ["found"]}
+        assert workdir.sealed("another key") is None
+        for name in ("a", "inner/b"):
+            file = workdir.path / name
+            before, state = file.read_text(), file.stat()
+            file.write_text(before + "more")
+            assert workdir.sealed("key") is None
+            file.write_text(before)
+            os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+            assert workdir.sealed("key")
+            file.rename(file.with_name("moved"))
+            assert workdir.sealed("key") is None
+            file.with_name("moved").rename(file)
+        (workdir.path / "finished.json").write_text("{")
+        assert workdir.sealed("key") is None
