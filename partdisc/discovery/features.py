@@ -64,9 +64,9 @@ class Features(NamedTuple):
         y, x = np.divmod(cells, self.coarse_grids(rows)[:, 1])
         fine = self.step * (y * self.grids[rows, 1] + x)
         taken = np.zeros((len(rows), self.features.shape[-1]), DTYPE)
-        images, counts = np.unique(rows, return_counts=True)
+        seen, counts = np.unique(rows, return_counts=True)
         places = np.split(np.argsort(rows, kind="stable"), np.cumsum(counts)[:-1])
-        for place, found in zip(places, self._each(images), strict=False):
+        for place, found in zip(places, self._each(seen), strict=False):
             taken[place] = found[fine[place]]
         return taken
 
@@ -115,7 +115,6 @@ def cache_features(
     shape, grids = _layout(inputs, half_stride)
     count = len(sizes)
     file = devices.in_turn(lambda: open_file(path, Wanted(key, inputs.names(), shape)))
-    order = np.lexsort((np.arange(count), sizes[:, 1], sizes[:, 0]))
     weights = inputs.weights._replace(params=devices.copy(inputs.weights.params))
 
     def mine(group: np.ndarray) -> np.ndarray:
@@ -123,7 +122,7 @@ def cache_features(
         rows = devices.own(batch)
         return rows[rows < len(group)]
 
-    groups = list(batches(order[~file.have[order]], sizes, batch))
+    groups = list(batches(np.flatnonzero(~file.have), sizes, batch))
     block, unmarked = max(BLOCK, count // BLOCKS), 0
     with Progress("features", total=count, unit="images", start=int(file.have.sum())) as shown:
         for number, (group, pixels) in enumerate(read_ahead(inputs, groups, batch, mine)):

@@ -11,7 +11,7 @@ from partdisc.backbones import unit_features
 from partdisc.detector import padded
 from partdisc.discovery.features import DTYPE
 from partdisc.discovery.images import gather, with_pools
-from partdisc.discovery.passes import batches
+from partdisc.discovery.passes import batches, read_ahead
 from partdisc.discovery.run import Run
 from partdisc.discovery.supervision import forward, supervise
 from partdisc.method.discriminant import Moments, moments
@@ -135,25 +135,18 @@ def _in_mirror(
         np.zeros((len(train[:KEPT]), cells, detector.backbone.channels), DTYPE),
         np.zeros(len(train[:KEPT]), np.float32),
     )
-    order = np.lexsort((np.arange(len(train)), sizes[:, 1], sizes[:, 0]))
-    for group in batches(order, sizes, detector.batch):
-        index = train[group]
-        pixels = np.stack(
-            [
-                inputs.dataset.working_image(int(i), inputs.geometry.take(int(i)))[:, ::-1]
-                for i in index
-            ]
-        )
-        fill = detector.batch - len(group)
+    groups = list(batches(np.arange(len(train)), sizes, detector.batch))
+    read = read_ahead(inputs, [train[group] for group in groups], detector.batch)
+    for group, (index, pixels) in zip(groups, read, strict=True):
         flipped = unit_features(
             detector.backbone,
             detector.weights,
-            np.pad(pixels, ((0, fill), (0, 0), (0, 0), (0, 0))),
+            pixels[:, :, ::-1],
             half_stride=detector.settings.half_stride,
         )
         own, grids = run.features.take_fine(index)
         extent = (pixels.shape[2] - 1 - 2 * detector.backbone.origin) / detector.stride
-        own = np.pad(own, ((0, fill), (0, 0), (0, 0)))
+        own = np.pad(own, ((0, detector.batch - len(group)), (0, 0), (0, 0)))
         flipped = np.asarray(flipped)
         pairs = tuple(padded(one, grids[0], most=cells) for one in (own, flipped))
         found, largest = _mirror_joints(

@@ -11,8 +11,9 @@ from partdisc.discovery.inputs import Inputs
 READERS, AHEAD = 4, 2
 
 
-def batches(order: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
-    """Cut positions, sorted by image size, into batches of one size each."""
+def batches(rows: np.ndarray, sizes: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    """Sort rows of sizes [N, 2] by size, else as they are, and cut them into batches of one."""
+    order = rows[np.lexsort((sizes[rows, 1], sizes[rows, 0]))]
     start = 0
     while start < len(order):
         same = np.all(sizes[order[start : start + batch]] == sizes[order[start]], axis=1)

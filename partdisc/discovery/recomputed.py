@@ -33,10 +33,9 @@ class Recomputed:
         """Return the features [..., P, C] of images."""
         wanted, place = np.unique(rows, return_inverse=True)
         sizes = np.asarray(self._inputs.geometry.working)
-        order = wanted[np.lexsort((wanted, sizes[wanted, 1], sizes[wanted, 0]))]
+        groups = list(batches(wanted, sizes, self._batch))
         running = []
-        passes = read_ahead(self._inputs, list(batches(order, sizes, self._batch)), self._batch)
-        for number, (group, pixels) in enumerate(passes):
+        for number, (group, pixels) in enumerate(read_ahead(self._inputs, groups, self._batch)):
             with devices.turn(number):
                 network, weights = self._inputs.backbone, self._inputs.weights
                 found = unit_features(network, weights, pixels, half_stride=self._half_stride)
