@@ -28,12 +28,12 @@ from partdisc.discovery.training import Training, begin, beginning
 from partdisc.discovery.wanted import Wanted, look
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
-from partdisc.progress import say, table
+from partdisc.progress import say
 from partdisc.report import write_page, write_report
 from partdisc.report.diagnosis import check_labelled, diagnose
 from partdisc.scoring.other_programs import score
 from partdisc.scoring.results import Evaluated, evaluate
-from partdisc.scoring.results_table import result_tables
+from partdisc.scoring.results_table import print_tables, result_tables
 from partdisc.tables import Doing, make_table
 from partdisc.validation import validate
 from partdisc.workdir import Workdir, code, digest, write_json
@@ -108,9 +108,7 @@ def _whole(config: Any, workdir: Workdir, wanted: Wanted, command: str) -> None:
             return
         ending = show(config, workdir, found, evaluate(config, workdir, found), command)
         workdir.seal(key, ending)
-    for one in ending["tables"]:
-        say("")
-        table(*one)
+    print_tables(ending["tables"])
     for line in ending["lines"]:
         say(line)
 

@@ -14,7 +14,7 @@ from partdisc.progress import say
 from partdisc.scoring import parts
 from partdisc.scoring.landmarks import baselines
 from partdisc.scoring.prediction_files import Points, read_points
-from partdisc.scoring.results_table import print_results
+from partdisc.scoring.results_table import print_tables, result_tables
 from partdisc.scoring.settings import scoring_settings
 from partdisc.workdir import Workdir, write_json
 
@@ -84,7 +84,7 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
         },
     }
     write_json(workdir.path / "scores.json", results)
-    print_results(results, ("predictions",))
+    print_tables(result_tables(results, ("predictions",)))
     say("")
     say(f"figures     {workdir.path / 'scores.json'}")
 

@@ -1,6 +1,6 @@
 """The figures of results.json as tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,9 +34,9 @@ def described(name: str) -> str:
     return _WARNINGS.get(name, name)
 
 
-def print_results(results: dict[str, Any], layers: tuple[str, ...]) -> None:
-    """Print the rows of some layers beside the baselines; the arguments are `result_tables`'."""
-    for one in result_tables(results, layers):
+def print_tables(tables: Iterable[Table]) -> None:
+    """Print tables, each below an empty line."""
+    for one in tables:
         say("")
         table(*one)
 
