@@ -10,7 +10,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-import types
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -97,7 +96,7 @@ def list_dataset(
     *,
     seed: int,
     progress: Progress | None = None,
-    known: Mapping[str, contents.Content] = types.MappingProxyType({}),
+    known: Mapping[str, contents.Content] | None = None,
 ) -> Listed:
     """List the images of a data set, and name what they hold; nothing is written.
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import pathlib
 import time
-import types
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -42,7 +41,7 @@ def identify(
     records: Sequence[Record],
     folder: pathlib.Path,
     progress: Progress | None = None,
-    known: Mapping[str, Content] = types.MappingProxyType({}),
+    known: Mapping[str, Content] | None = None,
 ) -> dict[str, Content]:
     """Name the contents of images.
 
@@ -56,6 +55,7 @@ def identify(
         From the key of each record to its content.
     """
     kept = _load(folder / _FILE)
+    known = known or {}
     found = {one.key: known.get(one.key) or _known(kept, one) for one in records}
     unread = [one for one in records if not found[one.key].hash]
     with concurrent.futures.ThreadPoolExecutor(READERS) as readers:

@@ -94,7 +94,7 @@ class Gathered(NamedTuple):
                 self._add(one, found)
                 yield one
 
-    def _examine(self, one: record.Record) -> "_Look":
+    def _examine(self, one: record.Record) -> _Look:
         try:
             sample = one.load()
             size, note = decoding.check(sample.data, max_pixels=self.max_pixels)
@@ -105,7 +105,7 @@ class Gathered(NamedTuple):
             return _Look(problem=str(error))
         return _Look(sample, size, note)
 
-    def _add(self, one: record.Record, found: "_Look") -> record.Sample | None:
+    def _add(self, one: record.Record, found: _Look) -> record.Sample | None:
         if found.sample is None:
             self.problems.append(BadImage(one.key, found.problem))
             return None

@@ -103,7 +103,7 @@ def open_images(cache: Features, index: np.ndarray, offset: np.ndarray, budget: 
     else:
         say(
             f"features of {len(index)} images take {size / GIB:.1f} GiB, config.memory is "
-            f"{budget / GIB:g}: they are read from the disk as they are needed"
+            f"{budget / GIB:g}: each is read or made again when it is needed"
         )
     grids, offset = devices.copy((grids, offset))
     images = Images(features, grids, jnp.zeros(()), offset, budget)

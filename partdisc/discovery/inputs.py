@@ -66,7 +66,7 @@ def list_data(
     if whole:
         wanted = wanted._replace(train_subset=0, flip=False)
     folder = workdir.path / "data"
-    return list_dataset(wanted, folder, seed=config.seed, progress=_shown, known=known or {})
+    return list_dataset(wanted, folder, seed=config.seed, progress=_shown, known=known)
 
 
 def open_data(config: Any, workdir: Workdir, listed: Listed) -> Inputs:
