@@ -3,7 +3,8 @@
 Features are made up: 1,024 maps in a file stand for all images, again and again, so that no disk
 is filled. Each number of images is measured in a process of its own.
 
-  python -m benchmarks.growth [--images=1000,4000,16000,64000] [--memory=4] [--out=growth.png]
+  python -m benchmarks.growth [--images=1000,4000,16000,64000] [--memory=4] [--steps=20]
+      [--out=growth.png]
 """
 
 import argparse
@@ -31,9 +32,9 @@ from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import initial_state, step_members, train_step
 from partdisc.progress import say, table
 
-# Maps in the file; rows and columns of one; channels.
+# Maps in the file; rows and columns of one; channels; targets whose candidates are aligned.
 MAPS, GRID, CHANNELS = 1024, (14, 17), 512
-ALIGNED, STEPS = 48, 20
+ALIGNED = 48
 STAGES = (
     "put on the device", "clusters", "pools", "maps to align", "alignment of candidates",
     "training",
@@ -82,7 +83,7 @@ def made_up(folder: pathlib.Path, images: int) -> tuple[Features, np.ndarray]:
     return Features(maps, grids, None, 1), np.arange(images) % MAPS
 
 
-def measure(images: int, memory: float) -> dict[str, Any]:
+def measure(images: int, memory: float, steps: int) -> dict[str, Any]:
     """Do the stages for so many images; return seconds and GiB of each."""
     config = base_config()
     settings, pooling = step_settings(config), PoolSettings(**config.pools)
@@ -122,7 +123,7 @@ def measure(images: int, memory: float) -> dict[str, Any]:
         def train():
             state = jax.tree.map(jnp.copy, initial_state(settings, params))
             key = jax.random.key(0)
-            for step in range(STEPS):
+            for step in range(steps):
                 targets = some[np.arange(step, step + 4) % ALIGNED]
                 rows = step_members(settings, members[:, : pooling.size], targets)
                 batch = gather(chosen, rows, room(GRID[0] * GRID[1], GRID[0] * GRID[1]))
@@ -135,14 +136,14 @@ def measure(images: int, memory: float) -> dict[str, Any]:
     return {name: {"seconds": float(s), "gib": float(g)} for name, (s, g) in found.items()}
 
 
-def draw(found: dict[int, dict[str, Any]], path: pathlib.Path) -> None:
+def draw(found: dict[int, dict[str, Any]], steps: int, path: pathlib.Path) -> None:
     """Draw seconds and memory over the number of images."""
     from matplotlib.figure import Figure
 
     figure = Figure((9, 3.6), layout="constrained")
     time_axes, memory_axes = figure.subplots(1, 2)
     for axes, field, label in (
-        (time_axes, "seconds", f"seconds ({STEPS} steps of training)"),
+        (time_axes, "seconds", f"seconds ({steps} steps of training)"),
         (memory_axes, "gib", "GiB of memory"),
     ):
         for stage in STAGES:
@@ -164,19 +165,21 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", default="1000,4000,16000,64000")
     parser.add_argument("--memory", type=float, default=4.0, help="config.memory, GiB")
+    parser.add_argument("--steps", type=int, default=20, help="of training")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("growth.png"))
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
     counts = [int(one) for one in asked.images.split(",")]
     if asked.one:
-        print(json.dumps(measure(counts[0], asked.memory)))
+        print(json.dumps(measure(counts[0], asked.memory, asked.steps)))
         return 0
     found = {}
     for count in counts:
-        again = [sys.executable, "-m", "benchmarks.growth", "--one", f"--images={count}"]
-        ended = subprocess.run(
-            [*again, f"--memory={asked.memory}"], stdout=subprocess.PIPE, text=True, check=True
-        )
+        again = [
+            sys.executable, "-m", "benchmarks.growth", "--one", f"--images={count}",
+            f"--memory={asked.memory}", f"--steps={asked.steps}",
+        ]  # fmt: skip
+        ended = subprocess.run(again, stdout=subprocess.PIPE, text=True, check=True)
         found[count] = json.loads(ended.stdout.splitlines()[-1])
         say(f"{count} images: {found[count]}")
     say("")
@@ -186,7 +189,7 @@ def main(argv: list[str]) -> int:
         for stage in STAGES
     ]  # fmt: skip
     table(f"config.memory={asked.memory:g}", ["", *(f"{one:,}" for one in found)], rows)
-    draw(found, asked.out)
+    draw(found, asked.steps, asked.out)
     say(f"drawn: {asked.out}")
     return 0
 
