@@ -10,13 +10,13 @@ import hashlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import contents, frames, readers, record
+from partdisc.data import contents, coordinates, frames, readers, record
 from partdisc.data.bad_images import BadImage, check_few
 from partdisc.data.dataset import Dataset, crop_boxes
 from partdisc.data.preparation import Gathered, Progress, Table, gather, load_table, prepare
@@ -65,6 +65,23 @@ class Listed(NamedTuple):
         """Begin to gather what its images are."""
         marks = (len(self.listing.landmark_names), self.listing.instances)
         return gather(marks, self.wanted.max_pixels)
+
+    def images(
+        self, keys: Sequence[str], sizes: np.ndarray, test: np.ndarray
+    ) -> coordinates.Images:
+        """Return what tells whether coordinates are pixels of images.
+
+        Args:
+            keys: of them, N.
+            sizes: height and width, upright, pixels [N, 2].
+            test: whether they are of the test split [N].
+        """
+        frames = [self.contents[key].frame for key in keys]
+        stored = [
+            frame.stored if frame else tuple(size)
+            for frame, size in zip(frames, sizes.tolist(), strict=True)
+        ]
+        return coordinates.Images(sizes, np.array(stored).reshape(-1, 2), test)
 
     @property
     def training(self) -> dict[str, str]:

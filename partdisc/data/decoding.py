@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, JpegImagePlugin, PngImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from partdisc import errors
 from partdisc.data.png import has_late_metadata, sound_png
@@ -175,7 +175,11 @@ def read_frame(data: bytes) -> Frame:
         # Of a PNG Pillow reads all pixels in search of metadata, which stands before them.
         before = isinstance(image, PngImagePlugin.PngImageFile) and not has_late_metadata(data)
         exif = Image.Image.getexif if before else type(image).getexif
-        return Frame(image.size[::-1], _orientation(image, exif))
+        size = image.size[::-1]
+        if isinstance(image, TiffImagePlugin.TiffImageFile):  # Pillow gives the upright size.
+            sides = TiffImagePlugin.IMAGELENGTH, TiffImagePlugin.IMAGEWIDTH
+            size = tuple(image.tag_v2[side] for side in sides)
+        return Frame(size, _orientation(image, exif))
 
 
 def upright_rgb(image: Image.Image) -> np.ndarray:

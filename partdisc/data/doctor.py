@@ -7,7 +7,7 @@ import numpy as np
 from partdisc.data import SMALL, Listed, record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.contents import Content
-from partdisc.data.coordinates import what_is_wrong
+from partdisc.data.coordinates import LEAST, Suspicion, suspect_boxes, suspect_points
 from partdisc.data.preparation import Progress, Seen, Table
 from partdisc.data.settings import DataSettings
 
@@ -88,7 +88,7 @@ def examine(listed: Listed, progress: Progress | None = None) -> Examined:
         _sizes(seen),
         _small(seen),
         *_duplicates(seen, listed.contents),
-        *_annotation(listing, seen),
+        *_annotation(listed, seen),
     ]
     return Examined(findings, gathered.table())
 
@@ -189,7 +189,8 @@ def _duplicates(seen: list[Seen], contents: dict[str, Content]) -> list[Finding]
     ]
 
 
-def _annotation(listing: record.Listing, seen: list[Seen]) -> list[Finding]:
+def _annotation(listed: Listed, seen: list[Seen]) -> list[Finding]:
+    listing = listed.listing
     if not listing.landmark_names:
         return []
     points_out, boxes_out, boxless, empty = [], [], [], []
@@ -212,7 +213,7 @@ def _annotation(listing: record.Listing, seen: list[Seen]) -> list[Finding]:
         name for name, count in zip(listing.landmark_names, annotated, strict=True) if not count
     ]
     findings = [
-        _coordinates(seen),
+        *_coordinates(listed, seen),
         _named("warning", "images with landmarks outside", points_out),
         _named(
             "error" if _covers_a_split(empty, seen) else "warning",
@@ -227,13 +228,46 @@ def _annotation(listing: record.Listing, seen: list[Seen]) -> list[Finding]:
     return findings
 
 
-def _coordinates(seen: list[Seen]) -> Finding:
-    known = [one.points[np.isfinite(one.points).all(-1)] for one in seen]
-    sizes = [np.full((len(points), 2), one.size) for points, one in zip(known, seen, strict=True)]
-    wrong = what_is_wrong(np.concatenate(known), np.concatenate(sizes)) if seen else None
-    if not wrong:
-        return Finding("ok", "coordinates", "make sense as pixels")
-    return Finding("error" if wrong.sure else "warning", "coordinates", wrong.text)
+def _coordinates(listed: Listed, seen: list[Seen]) -> list[Finding]:
+    """Say whether points and boxes make sense as pixels, and whether they agree."""
+    if not seen:
+        return []
+    images = listed.images(
+        [one.one.key for one in seen],
+        np.array([one.size for one in seen]),
+        np.array(["test" in one.one.splits for one in seen]),
+    )
+    points = np.array([one.points.reshape(-1, 2) for one in seen])
+    boxes = np.array([one.box for one in seen])
+    known, boxed = np.isfinite(points).all(axis=-1), np.isfinite(boxes).all(axis=-1)
+    findings = _suspected("coordinates", known.sum(), suspect_points(points, images))
+    if boxed.any():
+        found = suspect_boxes(boxes, images)
+        findings += _suspected("coordinates of boxes", boxed.sum(), found)
+        findings += _in_boxes(points[boxed], boxes[boxed, None])
+    return findings
+
+
+def _suspected(what: str, count: int, found: list[Suspicion]) -> list[Finding]:
+    if not found and count < LEAST:
+        return [Finding("note", what, f"{count} are too few to tell whether they are pixels")]
+    if not found:
+        return [Finding("ok", what, "make sense as pixels")]
+    return [Finding("error" if one.sure else "warning", what, one.text) for one in found]
+
+
+def _in_boxes(points: np.ndarray, boxes: np.ndarray) -> list[Finding]:
+    """Say how many points [N, L, 2] lie in the boxes [N, 1, 4] of their objects, or near them."""
+    known = np.isfinite(points).all(axis=-1)
+    if known.sum() < LEAST:
+        return []
+    near = 0.1 * (boxes[..., 2:] - boxes[..., :2]) + SLACK
+    inside = (points >= boxes[..., :2] - near) & (points <= boxes[..., 2:] + near)
+    share = inside.all(axis=-1)[known].mean()
+    found = f"{share:.0%} of the points"
+    if share < 0.5:
+        found += ": points or boxes are of other images, or no pixels"
+    return [Finding("warning" if share < 0.5 else "ok", "inside the objects' boxes", found)]
 
 
 def _covers_a_split(keys: list[str], seen: list[Seen]) -> bool:

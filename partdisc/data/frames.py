@@ -1,5 +1,6 @@
 """In which frame an image was annotated: as it is stored, or upright, as its EXIF says."""
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -29,15 +30,18 @@ def settle(records: Sequence[Record], frames: Mapping[str, Frame | None]) -> Set
 
     The size that an image is declared with says whether its annotation was made before it was
     turned by its EXIF orientation or after. Where the size cannot tell (it is square, or turned
-    by 180 degrees, or mirrored), the other images of the same lists decide.
+    by 180 degrees, or mirrored), the other images of the same lists decide: of those with the
+    test split, and of those without, for each may have a file of its own.
 
     Args:
         records: of images; those that declare no size stay as they are.
         frames: of the images, by their keys; None where one cannot be read.
     """
     kept, problems, turned = list(records), [], []
-    doubtful, stored, upright = [], 0, 0
+    doubtful: dict[bool, list[int]] = {False: [], True: []}
+    stored, upright = collections.Counter(), collections.Counter()
     for place, one in enumerate(records):
+        test = "test" in one.splits
         frame = frames.get(one.key)
         if not one.declared or not frame:
             continue
@@ -46,16 +50,21 @@ def settle(records: Sequence[Record], frames: Mapping[str, Frame | None]) -> Set
             said, found = (" x ".join(map(str, size)) for size in (one.declared, frame.upright))
             problems.append(BadImage(one.key, f"annotated as {said} pixels, but it is {found}"))
         elif as_stored and as_upright:
-            doubtful += [place] * (frame.orientation != 1)
+            doubtful[test] += [place] * (frame.orientation != 1)
         else:
-            stored, upright = stored + as_stored, upright + as_upright
+            stored[test] += as_stored
+            upright[test] += as_upright
             turned += [place] * as_stored
+    taken = 0
+    for test, places in doubtful.items():
+        if stored[test] and not upright[test]:
+            turned += places
+        else:
+            taken += len(places)
     notes = []
-    if stored and not upright:
-        turned += doubtful
-    elif doubtful:
+    if taken:
         notes.append(
-            f"{len(doubtful)} images are turned by EXIF, and their size does not tell how they "
+            f"{taken} images are turned by EXIF, and their size does not tell how they "
             "were annotated: they are taken to be annotated upright"
         )
     for place in turned:

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from partdisc.data import Dataset
-from partdisc.data.coordinates import what_is_wrong
+from partdisc.data.coordinates import Suspicion, suspect_points
 from partdisc.detector import Predictions
 from partdisc.discovery.inputs import list_data, open_data
 from partdisc.errors import ConfigError, DataError
@@ -13,7 +12,7 @@ from partdisc.paths import user_path
 from partdisc.progress import say
 from partdisc.scoring import parts
 from partdisc.scoring.landmarks import baselines
-from partdisc.scoring.prediction_files import Points, read_points
+from partdisc.scoring.prediction_files import read_points
 from partdisc.scoring.results_table import print_tables, result_tables
 from partdisc.scoring.settings import scoring_settings
 from partdisc.workdir import Workdir, write_json
@@ -35,7 +34,8 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
     if not path:
         raise ConfigError("--mode=score needs --predictions=FILE.csv, .json or .jsonl")
     scoring = scoring_settings(config)
-    inputs = open_data(config, workdir, list_data(config, workdir))
+    listed = list_data(config, workdir)
+    inputs = open_data(config, workdir, listed)
     dataset = inputs.dataset
     if not dataset.landmark_names:
         raise DataError(f"data: {dataset.name} has no landmarks to score predictions on")
@@ -49,7 +49,12 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
             f"  {found.others} more are of images that the data set does not use; the first, "
             f"{found.first_other}"
         )
-    _check_coordinates(path, found, dataset)
+    test = np.isin(np.arange(len(dataset)), dataset.splits["test"])
+    images = listed.images(dataset.keys, dataset.sizes, test)
+    used = np.isfinite(found.scores)[..., None]
+    _refuse(path, suspect_points(np.where(used, found.points, np.nan), images))
+    annotation = ", ".join(map(str, dataset.sources)) or dataset.name
+    _refuse(f"the annotation, {annotation}", suspect_points(dataset.instances, images))
     split = {}
     for name in ("fit", "test"):
         index = dataset.splits[name]
@@ -89,15 +94,12 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
     say(f"figures     {workdir.path / 'scores.json'}")
 
 
-def _check_coordinates(path: str, found: Points, dataset: Dataset) -> None:
-    """Refuse predictions that are no pixels of their images."""
-    used = np.isfinite(found.scores)
-    sizes = np.broadcast_to(dataset.sizes[:, None, None], found.points.shape)
-    wrong = what_is_wrong(found.points[used], sizes[used])
-    if wrong and wrong.sure:
-        raise DataError(f"{path}: {wrong.text}")
-    if wrong:
-        say(f"  warning: {wrong.text}")
+def _refuse(what: str, found: list[Suspicion]) -> None:
+    """Refuse points that are no pixels of their images, and warn of those that may be none."""
+    for one in sorted(found, key=lambda one: one.sure, reverse=True):
+        if one.sure:
+            raise DataError(f"{what}: {one.text}")
+        say(f"  warning: {what}: {one.text}")
 
 
 def ranks(scores: np.ndarray) -> np.ndarray:

@@ -56,7 +56,9 @@ def test_a_sound_set(findings):
     assert worst == "note" and found["left out"].found == "a note"
     assert found["images of the splits"].found == "2 train, 2 fit, 1 test"
     assert found["sizes"].found == "20 to 20 x 30 to 30, median 20 x 30 pixels"
-    rest = [one for what, one in found.items() if what != "left out"]
+    assert found["coordinates"].found == "6 are too few to tell whether they are pixels"
+    few = ("left out", "coordinates", "coordinates of boxes")
+    rest = [one for what, one in found.items() if what not in few]
     assert {one.severity for one in rest} == {"ok"}
 
 
@@ -170,6 +172,23 @@ def test_coordinates_that_are_no_pixels_are_an_error(findings):
     turned = [(splits, [point[::-1] for point in points], box) for splits, points, box in good]
     found = findings(turned, name="folder")[0]["coordinates"]
     assert found.severity == "error" and "exchange them" in found.found
+
+
+@pytest.mark.parametrize(
+    ("box", "what", "severity", "words"),
+    [
+        (BOX, "coordinates of boxes", "ok", "make sense"),
+        (BOX, "inside the objects' boxes", "ok", "100% of the points"),
+        ((0, 0, 39, 59), "coordinates of boxes", "error", "images 2.0 times as large"),
+        ((0, 0, 0.6, 0.9), "coordinates of boxes", "error", "shares of the sides"),
+        ((0, 0, 4, 9), "coordinates of boxes", "warning", "pixels of smaller images"),
+        ((0, 0, 4, 9), "inside the objects' boxes", "warning", "0% of the points: points or"),
+    ],
+)
+def test_boxes_that_are_no_pixels_are_found(findings, box, what, severity, words):
+    images = [(("train", "fit"), [(11, 29), (19, 28)], box)] * 24
+    found = findings(images, name="folder")[0][what]
+    assert found.severity == severity and words in found.found
 
 
 def test_findings_become_json(findings):

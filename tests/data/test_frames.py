@@ -15,6 +15,7 @@ from partdisc.data.frames import settle, to_upright
 from partdisc.data.record import Record
 
 HEIGHT, WIDTH = 20, 32
+LOSSLESS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
 
 
 def record(key, declared, y=3.0, x=5.0):
@@ -22,21 +23,22 @@ def record(key, declared, y=3.0, x=5.0):
     return Record(key, ("train",), (), None, "", points, box, declared)
 
 
-def photo(orientation, mark=(3, 5), size=(HEIGHT, WIDTH)):
+def photo(orientation, mark=(3, 5), size=(HEIGHT, WIDTH), kind="PNG"):
     """Return the bytes of a photo that is stored with one white pixel."""
     pixels = np.zeros((*size, 3), np.uint8)
     pixels[mark] = 255
     exif = Image.Exif()
     exif[0x0112] = orientation
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", exif=exif)
+    Image.fromarray(pixels).save(file, kind, exif=exif, **LOSSLESS.get(kind, {}))
     return file.getvalue()
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_point_goes_where_its_pixel_goes(orientation):
+def test_a_point_goes_where_its_pixel_goes(orientation, kind):
     for mark in ((3, 5), (0, 0), (19, 31), (7, 30)):
-        content = photo(orientation, mark)
+        content = photo(orientation, mark, kind=kind)
         frame = decoding.read_frame(content)
         assert frame == Frame((HEIGHT, WIDTH), orientation)
         upright = decoding.decode(content)
@@ -105,6 +107,28 @@ def test_where_the_size_cannot_tell_the_others_decide():
         assert "taken to be annotated upright" in found.notes[0] and len(found.notes) == 1
         for one, before in zip(found.records, [*doubtful, plain, *others], strict=True):
             np.testing.assert_array_equal(one.points, before.points)
+
+
+def test_the_files_of_the_test_split_and_of_the_others_decide_apart():
+    half, clear = Frame((HEIGHT, WIDTH), 3), Frame((HEIGHT, WIDTH), 6)
+    frames = {"half": half, "half again": half, "clear": clear, "clear again": clear}
+    for stored in (("train",), ("test",)):
+        upright = ("test",) if stored == ("train",) else ("train", "fit")
+        records = [
+            record("half", half.stored)._replace(splits=stored),
+            record("clear", clear.stored)._replace(splits=stored),
+            record("half again", half.upright)._replace(splits=upright),
+            record("clear again", clear.upright)._replace(splits=upright),
+        ]
+        found = settle(records, frames)
+        assert found.notes[0].startswith("2 images were annotated before")
+        assert found.notes[1].startswith("1 images are turned by EXIF")
+        changed = [
+            one.key
+            for one, before in zip(found.records, records, strict=True)
+            if not np.array_equal(one.points, before.points)
+        ]
+        assert changed == ["half", "clear"]
 
 
 def test_another_size_is_a_problem_and_an_unknown_one_is_not():
