@@ -1,6 +1,9 @@
 """The images of a COCO file: where they lie, and the records made of them and their objects."""
 
+import functools
 import pathlib
+import posixpath
+import urllib.parse
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +12,7 @@ from partdisc.data import record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.coco_file import CocoFile, declared_size, shown
 from partdisc.data.coco_objects import Object
-from partdisc.data.files import Place
+from partdisc.data.files import Place, find_files
 
 
 class Used(NamedTuple):
@@ -42,7 +45,7 @@ class Images:
         problems = list(self._file.problems)
         first: dict[str, Any] = {}
         for image, one in self._file.images.items():
-            key, objects = self._place.key(one["file_name"]), found[image]
+            key, objects = self._key(one["file_name"]), found[image]
             if not key:
                 problems.append(BadImage(self._named(one), self._missing(one["file_name"])))
             elif first.setdefault(key, image) != image:
@@ -67,11 +70,31 @@ class Images:
                 records += made
         return records, problems
 
+    def _key(self, name: str) -> str | None:
+        """Return the key of the file that a name means; it may be written as in a URL."""
+        return self._place.key(name) or self._place.key(urllib.parse.unquote(name))
+
     def _named(self, one: dict) -> str:
         return shown(self._place.named(one["file_name"]))
 
     def _missing(self, name: str) -> str:
-        return f"in {self._file.path.name}, but {self._place.missing(name)}"
+        reason = f"in {self._file.path.name}, but {self._place.missing(name)}"
+        there = self._elsewhere.get(posixpath.basename(name.replace("\\", "/")))
+        if not there:
+            return reason
+        cure = "give the COCO file as FILE:FOLDER, with the folder of its images"
+        return f"{reason}; there is {there}: {cure}"
+
+    @functools.cached_property
+    def _elsewhere(self) -> dict[str, str]:
+        """The files that lie below the root, but not in the folder of the images, by name."""
+        folder = pathlib.PurePath(self._file.folder)
+        files = find_files(self._root)
+        return {
+            posixpath.basename(one): one
+            for one in files
+            if not pathlib.PurePath(one).is_relative_to(folder)
+        }
 
 
 def _arrays(single: Object | None, parts: Used) -> tuple[np.ndarray, np.ndarray | None]:

@@ -301,6 +301,9 @@ NAMES = {
     "C:\\photos\\a\\b.jpg": "a/b.jpg",
     "../../other/a/b.jpg": "a/b.jpg",
     "cafe\u0301.jpg": "caf\u00e9.jpg",
+    "caf%C3%A9.jpg": "caf\u00e9.jpg",
+    "a%2Fb.jpg": "a/b.jpg",
+    "100%25.jpg": "100%25.jpg",
     "b.jpg": None,
     "c/b.jpg": None,
     "twice.jpg": "twice.jpg",
@@ -311,7 +314,7 @@ NAMES = {
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_means_the_only_file_that_it_can(tmp_path, name):
     for file in ("pictures/a/b.jpg", "pictures/caf\u00e9.jpg", "pictures/twice.jpg",
-                 "pictures/Twice.jpg"):  # fmt: skip
+                 "pictures/Twice.jpg", "pictures/100%25.jpg", "pictures/100%.jpg"):  # fmt: skip
         save(tmp_path / file, np.zeros((4, 4, 3), np.uint8))
     lists = {"images": [{"id": 1, "file_name": name}], "categories": PARTS,
              "annotations": [part(1, 7, BOX)]}  # fmt: skip
@@ -323,6 +326,31 @@ def test_a_name_means_the_only_file_that_it_can(tmp_path, name):
         (problem,) = listing.problems
         near = "pictures/twice.jpg" if "WICE" in name else "a/b.jpg"
         assert near.rpartition("/")[2] in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("train", "name", "there"),
+    [
+        ("annotations/all.json", "a.jpg", "train/a.jpg"),
+        ("annotations/all.json", "other/a.jpg", "train/a.jpg"),
+        ("annotations/all.json", "other\\a.jpg", "train/a.jpg"),
+        ("annotations/all.json:val", "a.jpg", "train/a.jpg"),
+        ("annotations/all.json", "gone.jpg", ""),
+        ("annotations/all.json:.", "gone.jpg", ""),
+    ],
+)
+def test_images_of_another_folder_are_said_to_be_there(tmp_path, train, name, there):
+    for file in ("train/a.jpg", "val/b.jpg"):
+        save(tmp_path / file, np.zeros((4, 4, 3), np.uint8))
+    images = [{"id": 1, "file_name": name}, {"id": 2, "file_name": "../val/b.jpg"}]
+    lists = {"images": images, "categories": PARTS, "annotations": [part(1, 7, BOX)]}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "all.json").write_text(json.dumps(lists))
+    problem, *_ = read(tmp_path, train, "").problems
+    assert "no such file" in problem.reason
+    cure = "give the COCO file as FILE:FOLDER, with the folder of its images"
+    assert problem.reason.endswith(f"; there is {there}: {cure}") == bool(there)
+    assert ("FILE:FOLDER" in problem.reason) == bool(there)
 
 
 def test_names_may_lead_beside_the_folder_of_the_file(tmp_path):
