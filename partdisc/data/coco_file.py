@@ -172,7 +172,7 @@ def shown(name: str) -> str:
 def declared_size(image: dict) -> tuple[int, int] | None:
     """Return the height and width that an image is said to have."""
     size = (image.get("height"), image.get("width"))
-    whole = all(isinstance(side, int) and side > 0 for side in size)
+    whole = all(type(side) is int and side > 0 for side in size)
     return size if whole else None
 
 
@@ -197,6 +197,8 @@ def _load(path: pathlib.Path) -> Any:
         content = path.read_bytes()
     except FileNotFoundError:
         raise errors.DataError(absent(path)) from None
+    except IsADirectoryError:
+        raise errors.DataError(f"{path}: is a folder, and must be a COCO file") from None
     except OSError as error:
         raise errors.DataError(f"{path}: {error.strerror}") from None
     if content.startswith(_COMPRESSED):

@@ -181,6 +181,19 @@ def test_what_cannot_be_read_says_what_mends_it(tmp_path, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(errors.DataError, match=f"{tmp_path}: is a folder, and must be a COCO file"):
+        read(tmp_path, ".", "")
+
+
+@pytest.mark.parametrize("side", [True, 0, -3, None, "30", 1.5])
+def test_a_size_that_is_none_is_not_declared(tmp_path, side):
+    images = [{**A, "width": side, "height": 30}, {**B, "width": 40, "height": 30}]
+    write(tmp_path / "all.json", images, PARTS, [part(1, 7, BOX)])
+    declared = [one.declared for one in read(tmp_path, "all.json", "").records]
+    assert declared == [None, (30, 40)]
+
+
 @pytest.mark.parametrize(
     ("given", "near"),
     [
