@@ -2,11 +2,11 @@
 
 A file is {"images": [{id, file_name, width?, height?}], "categories": [{id, name, keypoints?}],
 "annotations": [{id?, image_id, category_id, bbox?, segmentation?, keypoints?, iscrowd?}]}.
-Where categories or annotations have keypoints, an annotation is an object, and its keypoints
-are the parts. Otherwise the categories are the parts of the one object that an image shows: the
-centre of an annotation's box is where the part is, and the object's box is what holds
-all of them. Boxes and polygons are measured from the image's upper left corner, keypoints
-in pixels from 0.
+Where a category names keypoints, or most annotations have some, an annotation is an object, and
+its keypoints are the parts; a box that is absent is the one around them. Otherwise the
+categories are the parts of the one object that an image shows: the centre of an annotation's
+box is where the part is, and the object's box is what holds all of them. Boxes and polygons are
+measured from the image's upper left corner, keypoints in pixels from 0.
 """
 
 import collections
@@ -88,6 +88,8 @@ def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tupl
             f"{parts.visibility}: those of {' and '.join(map(str, VISIBILITIES[parts.visibility]))}"
             " count"
         )
+    for what in dict.fromkeys(what for one in found for what in one.remarks):
+        notes += _such_as(what, [each for one in found for each in one.remarks.get(what, ())])
     if not any(most):
         if seen[HIDDEN]:
             notes.append("set config.data.visibility to labelled")
@@ -98,8 +100,6 @@ def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tupl
         raise errors.DataError(
             "; ".join([f"{files[0].path}: no part is annotated in any image", *notes])
         )
-    for what in dict.fromkeys(what for one in found for what in one.remarks):
-        notes += _such_as(what, [each for one in found for each in one.remarks.get(what, ())])
     empty = [name for name, count in zip(parts.names, most, strict=True) if not count]
     if empty:
         notes.append(f"parts without any annotation left out: {', '.join(empty)}")
@@ -109,8 +109,7 @@ def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tupl
 
 def _such_as(what: str, several: list[BadImage]) -> list[str]:
     """Say how many there are of a kind, and name one."""
-    lines = [f"{what}: {len(several):,}, such as {name}: {reason}" for name, reason in several]
-    return lines[:1]
+    return [f"{what}: {len(several):,}, such as {name}: {reason}" for name, reason in several[:1]]
 
 
 def _check_apart(files: list[CocoFile], records: list[record.Record]) -> None:

@@ -82,8 +82,10 @@ class Images:
         there = self._elsewhere.get(posixpath.basename(name.replace("\\", "/")))
         if not there:
             return reason
-        cure = "give the COCO file as FILE:FOLDER, with the folder of its images"
-        return f"{reason}; there is {there}: {cure}"
+        return (
+            f"{reason}; there is {there}: give the COCO file as FILE:FOLDER, with the folder of "
+            "its images"
+        )
 
     @functools.cached_property
     def _elsewhere(self) -> dict[str, str]:

@@ -113,13 +113,13 @@ def _object(one: Annotation, parts: Parts, size: tuple[int, int] | None, found: 
         raise Fault(f"{no_points}, and {no_box}")
     if no_box:
         box = _keypoint_box(points, size)
-        lacking = "objects without box of use"
-        instead = f"{lacking}, for which the one around their keypoints stands in"
-        found.remark(lacking if box is None else instead, one, no_box)
+        what = "objects without box of use, for which the one around their keypoints stands in"
+        found.remark("objects without box of use" if box is None else what, one, no_box)
     if no_points:
-        found.remark("objects without keypoints of use", one, no_points)
         if one.fields.get("keypoints"):
             found.odd.append(BadImage(one.name, f"{no_points}; only its box is used"))
+        else:
+            found.remark("objects without keypoints", one, "only its box is used")
         return Object([[] for _ in range(count)], box)
     found.visibilities.update(points[:, 2].astype(int).tolist())
     wanted = VISIBILITIES[parts.visibility]

@@ -236,7 +236,7 @@ def test_an_object_needs_keypoints_or_a_box(tmp_path):
         "objects without box of use, for which the one around their keypoints stands in: 1, "
         "such as annotations[0] (a.jpg): bbox [5, 6, 2, 0] has no area, and no polygons as "
         "segmentation",
-        "objects without keypoints of use: 1, such as annotations[1] (b.jpg): no keypoints",
+        "objects without keypoints: 1, such as annotations[1] (b.jpg): only its box is used",
     )
 
 
@@ -347,7 +347,6 @@ def test_images_of_another_folder_are_said_to_be_there(tmp_path, train, name, th
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "all.json").write_text(json.dumps(lists))
     problem, *_ = read(tmp_path, train, "").problems
-    assert "no such file" in problem.reason
     cure = "give the COCO file as FILE:FOLDER, with the folder of its images"
     assert problem.reason.endswith(f"; there is {there}: {cure}") == bool(there)
     assert ("FILE:FOLDER" in problem.reason) == bool(there)

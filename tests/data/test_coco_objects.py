@@ -62,7 +62,7 @@ def test_keypoints_that_are_absent_are_counted_alone(tmp_path, absent):
     write(tmp_path / "all.json", IMAGES, PEOPLE, annotations)
     listing = read(tmp_path, "all.json", "")
     assert not listing.odd
-    assert listing.notes[1].startswith("objects without keypoints of use: 1, such as annot")
+    assert listing.notes[1].startswith("objects without keypoints: 1, such as annot")
 
 
 OUTSIDE = {"right": [50, 2, 5, 5], "below": [2, 50, 5, 5], "left": [-9, 2, 5, 5],

@@ -84,3 +84,9 @@ def test_a_file_without_a_labelled_keypoint_says_their_counts(tmp_path, values):
     write(tmp_path / "all.json", IMAGES, PEOPLE, [keypoints(1, *values), keypoints(2, *values)])
     with pytest.raises(errors.DataError, match=r"no part.* 0 visible.* 4 not labelled \(0\)"):
         read(tmp_path, "all.json", "")
+
+
+def test_a_category_that_nothing_is_of_is_said(tmp_path):
+    write(tmp_path / "all.json", IMAGES, PEOPLE, [part(1, 2, BOX, keypoints=[5, 5, 2])])
+    with pytest.raises(errors.DataError, match="no part.*not of 'person' left out: 1, .* of 'dog'"):
+        read(tmp_path, "all.json", "", category="person")
