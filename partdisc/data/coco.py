@@ -2,35 +2,24 @@
 
 A file is {"images": [{id, file_name, width?, height?}], "categories": [{id, name, keypoints?}],
 "annotations": [{id?, image_id, category_id, bbox?, segmentation?, keypoints?, iscrowd?}]}.
-Where categories or annotations have keypoints, an annotation is an object, and its keypoints
-are the parts. Otherwise the categories are the parts of the one object that an image shows: the
-centre of an annotation's box is where the part is, and the object's box is what holds
-all of them. Boxes and polygons are measured from the image's upper left corner, keypoints
-in pixels from 0.
+Where a category names keypoints, or most annotations have some, an annotation is an object, and
+its keypoints are the parts; a box that is absent is the one around them. Otherwise the
+categories are the parts of the one object that an image shows: the centre of an annotation's
+box is where the part is, and the object's box is what holds all of them. Boxes and polygons are
+measured from the image's upper left corner, keypoints in pixels from 0.
 """
 
 import collections
 import pathlib
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.coco_fields import HIDDEN, NOT_LABELLED, VISIBLE
 from partdisc.data.coco_file import CocoFile
-from partdisc.data.coco_objects import (
-    HIDDEN,
-    NOT_LABELLED,
-    VISIBILITIES,
-    VISIBLE,
-    Found,
-    Object,
-    Parts,
-    find_objects,
-    keypoint_counts,
-)
-from partdisc.data.files import Place
+from partdisc.data.coco_images import Images, Used
+from partdisc.data.coco_objects import Found, find_objects
+from partdisc.data.coco_parts import VISIBILITIES, Parts, find_parts
 from partdisc.data.settings import DataSettings
 
 
@@ -57,16 +46,13 @@ def read(root: pathlib.Path, wanted: DataSettings) -> record.Listing:
     if not wanted.coco_train:
         raise errors.DataError("data.coco_train is empty: it must name the COCO file")
     files = [CocoFile(root, given) for given in (wanted.coco_train, wanted.coco_test) if given]
-    category = _keypoint_category(files, wanted.category)
-    names = _part_names(files, category)
-    split = _names_of(wanted.split_polygons, names)
-    parts = Parts(names, category, split, wanted.visibility)
+    parts = find_parts(files, wanted)
     found = [find_objects(file, parts) for file in files]
     used, notes = _used_parts(files, found, parts)
     records: list[record.Record] = []
     problems: list[BadImage] = []
     for file, one, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
-        images = _Images(root, file, splits, wanted.crop_margin >= 0)
+        images = Images(root, file, splits, wanted.crop_margin >= 0)
         sound, bad = images.records(one.objects, used)
         records += sound
         problems += bad
@@ -88,73 +74,13 @@ def read(root: pathlib.Path, wanted: DataSettings) -> record.Listing:
     )
 
 
-class _Used(NamedTuple):
-    """The parts that are annotated at all: names, indices, and M, the most instances."""
-
-    names: list[str]
-    indices: list[int]
-    instances: int
-
-
-def _keypoint_category(files: list[CocoFile], wanted: str) -> str:
-    """Return the category whose keypoints are the parts; "" where the categories are parts."""
-    known: dict[str, None] = {}
-    for file in files:
-        counts = keypoint_counts(file)
-        for one in file.categories.values():
-            if one.get("keypoints") or counts.get(one["name"]):
-                known[one["name"]] = None
-    if wanted and wanted not in known:
-        raise errors.DataError(
-            f"{files[0].path}: data.category is {errors.shortened(wanted)}; with keypoints are: "
-            f"{', '.join(known) or 'none'}"
-        )
-    if len(known) > 1 and not wanted:
-        raise errors.DataError(
-            f"{files[0].path}: several categories have keypoints, data.category must name "
-            f"one of {', '.join(known)}"
-        )
-    return wanted or next(iter(known), "")
-
-
-def _part_names(files: list[CocoFile], category: str) -> list[str]:
-    """Return the names of the parts; files must agree on keypoints."""
-    categories = [one for file in files for one in file.categories.values()]
-    if not category:
-        return list(dict.fromkeys(one["name"] for one in categories))
-    lists = [one.get("keypoints") or [] for one in categories if one["name"] == category]
-    if not any(lists):  # Keypoints that nobody named are numbered.
-        counts = [keypoint_counts(file).get(category, 0) for file in files]
-        lists = [[f"keypoint {i + 1}" for i in range(count)] for count in counts]
-    if len(lists) < len(files) or any(names != lists[0] for names in lists):
-        raise errors.DataError(
-            f"{files[-1].path}: the keypoints of '{category}' are not those of {files[0].path}"
-        )
-    return lists[0]
-
-
-def _names_of(given: str, known: list[str]) -> set[str]:
-    names = {name.strip() for name in given.split(",") if name.strip()}
-    for name in sorted(names - set(known)):
-        raise errors.DataError(
-            f"data.split_polygons names {errors.shortened(name)}; the parts are {', '.join(known)}"
-        )
-    return names
-
-
-def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tuple[_Used, list[str]]:
+def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tuple[Used, list[str]]:
     """Return the parts that are annotated, and notes on what is left out."""
     objects = [one for by in found for several in by.objects.values() for one in several]
     count = len(parts.names)
     most = [max((len(one.points[i]) for one in objects), default=0) for i in range(count)]
+    notes = [note for file in files for note in file.notes]
     seen = sum((one.visibilities for one in found), collections.Counter())
-    if not any(most):
-        hidden = f" visible, but {seen[HIDDEN]:,} are labelled and hidden" if seen[HIDDEN] else ""
-        cure = "; set config.data.visibility to labelled" if hidden else ""
-        raise errors.DataError(
-            f"{files[0].path}: no part is annotated{hidden} in any image{cure}{_first_odd(found)}"
-        )
-    notes = [f"{file.path}: {file.crowds} crowd regions left out" for file in files if file.crowds]
     if seen:
         notes.append(
             f"keypoints: {seen[VISIBLE]:,} visible (2), {seen[HIDDEN]:,} hidden (1), "
@@ -162,72 +88,28 @@ def _used_parts(files: list[CocoFile], found: list[Found], parts: Parts) -> tupl
             f"{parts.visibility}: those of {' and '.join(map(str, VISIBILITIES[parts.visibility]))}"
             " count"
         )
-    without = sum((one.without for one in found), collections.Counter())
-    notes += [f"objects without {name} of use: {n:,}" for name, n in without.items() if n]
+    for what in dict.fromkeys(what for one in found for what in one.remarks):
+        notes += _such_as(what, [each for one in found for each in one.remarks.get(what, ())])
+    if not any(most):
+        if seen[HIDDEN]:
+            notes.append("set config.data.visibility to labelled")
+        problems = [one for file in files for one in file.problems]
+        notes += _such_as("images that are not listed as they must be", problems)
+        odd = [one for several in found for one in several.odd]
+        notes += _such_as("annotations with a fault", odd)
+        raise errors.DataError(
+            "; ".join([f"{files[0].path}: no part is annotated in any image", *notes])
+        )
     empty = [name for name, count in zip(parts.names, most, strict=True) if not count]
     if empty:
         notes.append(f"parts without any annotation left out: {', '.join(empty)}")
     indices = [i for i, count in enumerate(most) if count]
-    return _Used([parts.names[i] for i in indices], indices, max(most)), notes
+    return Used([parts.names[i] for i in indices], indices, max(most)), notes
 
 
-def _first_odd(found: list[Found]) -> str:
-    odd = [one for several in found for one in several.odd]
-    return f"; {len(odd)} say nothing, such as {odd[0].name}: {odd[0].reason}" if odd else ""
-
-
-class _Images(NamedTuple):
-    """The images of one file: where they lie, their splits, and whether they are cropped."""
-
-    root: pathlib.Path
-    file: CocoFile
-    splits: tuple[str, ...]
-    cropped: bool
-
-    def records(
-        self, found: dict[Any, list[Object]], parts: _Used
-    ) -> tuple[list[record.Record], list[BadImage]]:
-        """Return the records and the problems of what the file lists."""
-        records: list[record.Record] = []
-        problems: list[BadImage] = []
-        place = Place(self.root, pathlib.Path(self.file.folder))
-        for image, one in self.file.images.items():
-            key, objects = place.key(one["file_name"]), found[image]
-            if not key:
-                reason = f"in {self.file.path.name}, but {place.missing(one['file_name'])}"
-                problems.append(BadImage(place.named(one["file_name"]), reason))
-            elif len(objects) > 1 and not self.cropped:
-                said = "data.crop_margin of 0 or more crops to each"
-                problems.append(BadImage(key, f"shows {len(objects)} objects; {said}"))
-            else:
-                made = [
-                    record.file_record(
-                        place.base, key, place.stat(key), self.splits, *_arrays(single, parts)
-                    )._replace(declared=_declared(one))
-                    for single in objects or [None]
-                ]
-                if len(made) > 1:
-                    made = [one._replace(key=f"{key}#{i}") for i, one in enumerate(made)]
-                records += made
-        return records, problems
-
-
-def _declared(one: dict) -> tuple[int, int] | None:
-    """Return the height and width that an image is said to have."""
-    size = (one.get("height"), one.get("width"))
-    whole = all(isinstance(side, int) and side > 0 for side in size)
-    return size if whole else None
-
-
-def _arrays(single: Object | None, parts: _Used) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the points [L, M, 2] and the box of an object, or of an image without one."""
-    points = np.full((len(parts.indices), parts.instances, 2), np.nan)
-    if single is None:
-        return points, None
-    for row, part in zip(points, parts.indices, strict=True):
-        here = single.points[part]
-        row[: len(here)] = np.reshape(here, (-1, 2))
-    return points, single.box
+def _such_as(what: str, several: list[BadImage]) -> list[str]:
+    """Say how many there are of a kind, and name one."""
+    return [f"{what}: {len(several):,}, such as {name}: {reason}" for name, reason in several[:1]]
 
 
 def _check_apart(files: list[CocoFile], records: list[record.Record]) -> None:

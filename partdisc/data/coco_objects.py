@@ -1,23 +1,22 @@
 """The objects that the annotations of a COCO file are of, and where their parts are.
 
 Where one field of an annotation is absent or of no use, another one answers if it can: a box
-for polygons, polygons for a box, either of them for keypoints. An annotation without any
-answer is odd: it is named and left out.
+for polygons, polygons for a box, either of them for keypoints, and keypoints for a box. An
+annotation without any answer is odd: it is named and left out. So is one whose keypoints are
+there and malformed, but its box is used.
 """
 
 import collections
-from collections.abc import Callable
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from partdisc.data import coco_fields
 from partdisc.data.bad_images import BadImage
-from partdisc.data.coco_file import CocoFile
-from partdisc.errors import shortened
-
-# What the third number of a keypoint says.
-NOT_LABELLED, HIDDEN, VISIBLE = 0, 1, 2
-VISIBILITIES = {"visible": (VISIBLE,), "labelled": (HIDDEN, VISIBLE)}
+from partdisc.data.coco_fields import NOT_LABELLED, Fault, tried
+from partdisc.data.coco_file import Annotation, CocoFile, declared_size
+from partdisc.data.coco_parts import VISIBILITIES, Parts
 
 _NO_BOX = np.full(4, np.nan)
 
@@ -39,71 +38,43 @@ class Found(NamedTuple):
 
     Attributes:
         objects: of each image, by its id; none in images without annotation.
-        odd: the annotations that say nothing.
+        odd: the annotations with a fault: left out, or only their box is used.
         visibilities: how many keypoints have each of them.
-        without: how many annotations lack a field of use, by its name, and are used.
+        remarks: annotations to be counted, by what is to be said of them.
     """
 
     objects: dict[Any, list[Object]]
     odd: list[BadImage]
     visibilities: collections.Counter
-    without: collections.Counter
+    remarks: dict[str, list[BadImage]]
 
-
-class Parts(NamedTuple):
-    """Which parts are wanted, and how they are read.
-
-    Attributes:
-        names: of them, L.
-        category: whose keypoints they are; "": the categories are the parts.
-        split: those each of whose polygons is an instance.
-        visibility: one of `VISIBILITIES`: which keypoints count.
-    """
-
-    names: list[str]
-    category: str
-    split: set[str]
-    visibility: str
-
-
-class _Fault(Exception):
-    """Why a field says nothing."""
+    def remark(self, what: str, one: Annotation, reason: str) -> None:
+        """Count an annotation."""
+        self.remarks.setdefault(what, []).append(BadImage(one.name, reason))
 
 
 def find_objects(file: CocoFile, parts: Parts) -> Found:
     """Find the objects of each image of a file."""
-    found = Found(
-        {image: [] for image in file.images},
-        list(file.odd),
-        collections.Counter(),
-        collections.Counter(),
-    )
+    objects: dict[Any, list[Object]] = {image: [] for image in file.images}
+    found = Found(objects, list(file.odd), collections.Counter(), {})
     boxes: dict[Any, list] = {}
-    for name, one in file.annotations:
-        category = file.categories[one["category_id"]]["name"]
+    for one in file.annotations:
         try:
             if not parts.category:
-                index = parts.names.index(category)
-                for box in _part_boxes(one, category in parts.split):
-                    boxes.setdefault(one["image_id"], []).append((index, box))
-            elif category == parts.category:
-                found.objects[one["image_id"]].append(_object(one, parts, found))
-        except _Fault as fault:
-            found.odd.append(BadImage(name, str(fault)))
+                index = parts.names.index(one.category)
+                for box in _part_boxes(one, one.category in parts.split, found):
+                    boxes.setdefault(one.image, []).append((index, box))
+            elif one.category == parts.category:
+                size = declared_size(file.images[one.image])
+                objects[one.image].append(_object(one, parts, size, found))
+            else:
+                what = f"annotations that are not of '{parts.category}' left out"
+                found.remark(what, one, f"of '{one.category}'")
+        except Fault as fault:
+            found.odd.append(BadImage(one.name, str(fault)))
     for image, several in boxes.items():
-        found.objects[image].append(_whole(several, len(parts.names)))
+        objects[image].append(_whole(several, len(parts.names)))
     return found
-
-
-def keypoint_counts(file: CocoFile) -> dict[str, int]:
-    """Return how many keypoints most annotations of each category have, where they have any."""
-    counts: dict[str, collections.Counter] = {}
-    for _, one in file.annotations:
-        values = one.get("keypoints")
-        if isinstance(values, list) and values:
-            name = file.categories[one["category_id"]]["name"]
-            counts.setdefault(name, collections.Counter())[len(values) // 3] += 1
-    return {name: several.most_common(1)[0][0] for name, several in counts.items()}
 
 
 def _whole(several: list[tuple[int, np.ndarray]], count: int) -> Object:
@@ -111,18 +82,44 @@ def _whole(several: list[tuple[int, np.ndarray]], count: int) -> Object:
     points: list[list] = [[] for _ in range(count)]
     for part, box in several:
         points[part].append(tuple((box[:2] + box[2:]) / 2))
-    return Object(points, _around([box for _, box in several]))
+    return Object(points, coco_fields.around([box for _, box in several]))
 
 
-def _object(one: dict, parts: Parts, found: Found) -> Object:
-    """Return the object whose keypoints are the parts."""
+def _part_boxes(one: Annotation, split: bool, found: Found) -> list[np.ndarray]:
+    """Return the boxes of the instances of a part."""
+    boxes, no_polygons = tried(lambda: coco_fields.polygon_boxes(one.fields))
+    if boxes is None:
+        box, no_box = tried(lambda: coco_fields.box(one.fields))
+        if box is None:
+            raise Fault(f"{no_box}, and {no_polygons}")
+        boxes = [box]
+    elif not split:
+        boxes = [coco_fields.around(boxes)]
+    if coco_fields.says_keypoints(one.fields):
+        reason = (
+            "has keypoints, and most annotations have none: only its box is used; "
+            f"data.category={one.category} takes keypoints"
+        )
+        found.odd.append(BadImage(one.name, reason))
+    return boxes
+
+
+def _object(one: Annotation, parts: Parts, size: tuple[int, int] | None, found: Found) -> Object:
+    """Return the object whose keypoints are the parts; the size is that of its image."""
     count = len(parts.names)
-    points, no_points = _tried(lambda: _keypoints(one, count))
-    box, no_box = _tried(lambda: _object_box(one))
+    points, no_points = tried(lambda: coco_fields.keypoints(one.fields, count))
+    box, no_box = tried(lambda: _object_box(one.fields, size))
     if no_points and no_box:
-        raise _Fault(f"{no_points}, and {no_box}")
-    found.without.update({"keypoints": bool(no_points), "box": bool(no_box)})
-    if points is None:
+        raise Fault(f"{no_points}, and {no_box}")
+    if no_box:
+        box = _keypoint_box(points, size)
+        what = "objects without box of use, for which the one around their keypoints stands in"
+        found.remark("objects without box of use" if box is None else what, one, no_box)
+    if no_points:
+        if one.fields.get("keypoints"):
+            found.odd.append(BadImage(one.name, f"{no_points}; only its box is used"))
+        else:
+            found.remark("objects without keypoints", one, "only its box is used")
         return Object([[] for _ in range(count)], box)
     found.visibilities.update(points[:, 2].astype(int).tolist())
     wanted = VISIBILITIES[parts.visibility]
@@ -132,90 +129,36 @@ def _object(one: dict, parts: Parts, found: Found) -> Object:
     )
 
 
-def _part_boxes(one: dict, split: bool) -> list[np.ndarray]:
-    """Return the boxes of the instances of a part."""
-    boxes, no_polygons = _tried(lambda: _polygon_boxes(one))
-    if boxes is not None:
-        return boxes if split else [_around(boxes)]
-    box, no_box = _tried(lambda: _box(one))
-    if box is None:
-        raise _Fault(f"{no_box}, and {no_polygons}")
-    return [box]
-
-
-def _object_box(one: dict) -> np.ndarray:
+def _object_box(fields: dict, size: tuple[int, int] | None) -> np.ndarray:
     """Return the box of an object: as it is given, or around its polygons."""
-    box, no_box = _tried(lambda: _box(one))
-    if box is not None:
-        return box
-    boxes, no_polygons = _tried(lambda: _polygon_boxes(one))
-    if boxes is None:
-        raise _Fault(f"{no_box}, and {no_polygons}")
-    return _around(boxes)
+
+    def given() -> np.ndarray:
+        return _meeting("bbox", coco_fields.box(fields), size)
+
+    def drawn() -> np.ndarray:
+        return _meeting("segmentation", coco_fields.around(coco_fields.polygon_boxes(fields)), size)
+
+    box, no_box = tried(given)
+    if box is None:
+        box, no_polygons = tried(drawn)
+    if box is None:
+        raise Fault(f"{no_box}, and {no_polygons}")
+    return box
 
 
-def _tried(read: Callable[[], Any]) -> tuple[Any, str]:
-    """Return what a field says, or None and why it says nothing."""
-    try:
-        return read(), ""
-    except _Fault as fault:
-        return None, str(fault)
+def _keypoint_box(points: np.ndarray, size: tuple[int, int] | None) -> np.ndarray | None:
+    """Return the box around labelled keypoints (x, y, visibility); None where it has no area."""
+    corners = points[points[:, 2] != NOT_LABELLED, 1::-1]
+    if len(corners) < 2 or (corners.max(axis=0) <= corners.min(axis=0)).any():
+        return None
+    box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    return tried(lambda: _meeting("keypoints", box, size))[0]
 
 
-def _keypoints(one: dict, count: int) -> np.ndarray:
-    """Return x, y and visibility of the keypoints [count, 3]."""
-    values = _numbers("keypoints", one.get("keypoints"), 3 * count).reshape(-1, 3)
-    for seen in values[:, 2]:
-        if seen not in (NOT_LABELLED, HIDDEN, VISIBLE):
-            raise _Fault(f"a keypoint's visibility is {seen:g}, not 0, 1 or 2")
-    return values
-
-
-def _box(one: dict) -> np.ndarray:
-    x, y, width, height = _numbers("bbox", one.get("bbox"), 4)
-    if width <= 0 or height <= 0:
-        raise _Fault(f"bbox {shortened(one['bbox'])} has no area")
-    return np.array([y, x, y + height, x + width]) - 0.5
-
-
-def _polygon_boxes(one: dict) -> list[np.ndarray]:
-    """Return the box of each sound polygon, one at least."""
-    polygons = one.get("segmentation")
-    if not isinstance(polygons, list) or not polygons:
-        raise _Fault("no polygons as segmentation")
-    tried = [_tried(lambda polygon=polygon: _polygon_box(polygon)) for polygon in polygons]
-    boxes = [box for box, _ in tried if box is not None]
-    if not boxes:
-        raise _Fault(tried[0][1])
-    return boxes
-
-
-def _polygon_box(polygon: Any) -> np.ndarray:
-    values = _numbers("a polygon of segmentation", polygon, None)
-    if values.size % 2 or values.size < 6:
-        fault = "an odd number of coordinates" if values.size % 2 else f"{values.size // 2} points"
-        raise _Fault(f"a polygon of segmentation has {fault}, and needs 3 points")
-    corners = values.reshape(-1, 2)[:, ::-1]
-    if (corners.max(axis=0) <= corners.min(axis=0)).any():
-        raise _Fault("a polygon of segmentation has no area")
-    return np.concatenate([corners.min(axis=0), corners.max(axis=0)]) - 0.5
-
-
-def _around(boxes: list[np.ndarray]) -> np.ndarray:
-    corners = np.array(boxes)
-    return np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
-
-
-def _numbers(name: str, given: Any, count: int | None) -> np.ndarray:
-    """Return a flat list of numbers, of a count where it is fixed."""
-    if given is None:
-        raise _Fault(f"no {name}")
-    numbers = isinstance(given, list) and all(type(one) in (int, float) for one in given)
-    try:
-        values = np.array(given if numbers else np.nan, np.float64)
-    except OverflowError:
-        values = np.array(np.nan)
-    if not np.isfinite(values).all() or (count and values.size != count):
-        wanted = f"{count} finite numbers" if count else "a list of finite numbers"
-        raise _Fault(f"{name} must be {wanted}, not {shortened(given)}")
-    return values
+def _meeting(name: str, box: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Return a box that meets its image."""
+    limit = np.array(size or (math.inf, math.inf)) - 0.5
+    if (np.minimum(box[2:], limit) <= np.maximum(box[:2], -0.5)).any():
+        of = f" of {size[0]} x {size[1]} pixels" if size else ""
+        raise Fault(f"{name} lies outside of its image{of}")
+    return box

@@ -139,7 +139,7 @@ def _odd(listing: record.Listing, wanted: DataSettings) -> list[Finding]:
     if not listing.annotations:
         return []
     sound = listing.annotations - len(listing.odd)
-    return [_bad("annotations that say nothing", list(listing.odd), sound, wanted)]
+    return [_bad("annotations with a fault", list(listing.odd), sound, wanted)]
 
 
 def _odd_images(oddities: list[BadImage]) -> Finding:

@@ -77,7 +77,7 @@ class Listing(NamedTuple):
         sources: the list files that were read.
         instances: M, how often a part occurs in an image at most.
         notes: lines on what was left out on purpose.
-        odd: annotations that say nothing, each by its name.
+        odd: annotations with a fault, each by its name: of no use, or not all of it.
         annotations: how many there are in all, where they can be odd.
     """
 
