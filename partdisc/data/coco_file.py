@@ -171,9 +171,15 @@ def shown(name: str) -> str:
 
 def declared_size(image: dict) -> tuple[int, int] | None:
     """Return the height and width that an image is said to have."""
-    size = (image.get("height"), image.get("width"))
-    whole = all(type(side) is int and side > 0 for side in size)
-    return size if whole else None
+    size = tuple(_whole(image.get(name)) for name in ("height", "width"))
+    return size if all(side > 0 for side in size) else None
+
+
+def _whole(given: Any) -> int:
+    """Return a whole number, which may be written as another type; 0 for anything else."""
+    if isinstance(given, str) and given.isdecimal():
+        return int(given)
+    return int(given) if is_id(given) and not isinstance(given, str) else 0
 
 
 def _has(one: Any, name: str) -> bool:

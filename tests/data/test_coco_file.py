@@ -186,7 +186,14 @@ def test_a_folder_is_no_file(tmp_path):
         read(tmp_path, ".", "")
 
 
-@pytest.mark.parametrize("side", [True, 0, -3, None, "30", 1.5])
+@pytest.mark.parametrize("side", [20, 20.0, "20"])
+def test_a_size_may_be_written_in_other_ways(tmp_path, side):
+    images = [{**A, "width": side, "height": 30}, B]
+    write(tmp_path / "all.json", images, PARTS, [part(1, 7, BOX)])
+    assert read(tmp_path, "all.json", "").records[0].declared == (30, 20)
+
+
+@pytest.mark.parametrize("side", [True, 0, -3, None, "", "30 px", "-3", 1.5, float("inf")])
 def test_a_size_that_is_none_is_not_declared(tmp_path, side):
     images = [{**A, "width": side, "height": 30}, {**B, "width": 40, "height": 30}]
     write(tmp_path / "all.json", images, PARTS, [part(1, 7, BOX)])
