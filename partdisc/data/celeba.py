@@ -27,7 +27,8 @@ import numpy as np
 from partdisc import errors
 from partdisc.data import decoding, record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.files import Files, find_files
+from partdisc.data.files import find_files
+from partdisc.data.names import Names
 
 NAMES = ("left eye", "right eye", "nose", "left mouth", "right mouth")
 EYES = (0, 1)
@@ -128,7 +129,7 @@ def _is_table(path: pathlib.Path) -> bool:
     return path.suffix == ".csv"
 
 
-def _images(root: pathlib.Path, names: tuple[str, ...]) -> tuple[pathlib.Path, Files]:
+def _images(root: pathlib.Path, names: tuple[str, ...]) -> tuple[pathlib.Path, Names]:
     """Find the folder of images; mirrors have it once more in itself."""
     places = [_find(root, name) for name in names]
     folder = next((place for place in places if place.exists()), places[0])
@@ -136,7 +137,7 @@ def _images(root: pathlib.Path, names: tuple[str, ...]) -> tuple[pathlib.Path, F
     return folder, find_files(folder)
 
 
-def _file_of(files: Files, name: str) -> str | None:
+def _file_of(files: Names, name: str) -> str | None:
     """Return the file of a listed image; the lists name JPEGs where there may be PNGs."""
     return files.find(name) or files.find(f"{pathlib.PurePath(name).stem}.png")
 

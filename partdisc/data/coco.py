@@ -67,9 +67,10 @@ def read(root: pathlib.Path, wanted: DataSettings) -> record.Listing:
     problems: list[BadImage] = []
     for file, one, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
         images = _Images(root, file, splits, wanted.crop_margin >= 0)
-        sound, bad = images.records(one.objects, used)
+        sound, bad, said = images.records(one.objects, used)
         records += sound
         problems += bad
+        notes += said
     _check_apart(files, records)
     return record.Listing(
         records,
@@ -186,8 +187,8 @@ class _Images(NamedTuple):
 
     def records(
         self, found: dict[Any, list[Object]], parts: _Used
-    ) -> tuple[list[record.Record], list[BadImage]]:
-        """Return the records and the problems of what the file lists."""
+    ) -> tuple[list[record.Record], list[BadImage], list[str]]:
+        """Return the records and the problems of what the file lists, and notes on its names."""
         records: list[record.Record] = []
         problems: list[BadImage] = []
         place = Place(self.root, pathlib.Path(self.file.folder))
@@ -209,7 +210,7 @@ class _Images(NamedTuple):
                 if len(made) > 1:
                     made = [one._replace(key=f"{key}#{i}") for i, one in enumerate(made)]
                 records += made
-        return records, problems
+        return records, problems, place.notes()
 
 
 def _declared(one: dict) -> tuple[int, int] | None:
