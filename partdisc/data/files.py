@@ -10,6 +10,8 @@ from partdisc.data.names import Names, folded, plain
 
 # Folders that systems and archivers put beside a user's own.
 _FOREIGN = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information")
+# Of folders between a root and what lies in it.
+_DEPTH = 2
 
 
 def find_files(folder: pathlib.Path) -> Names:
@@ -33,9 +35,7 @@ def find_files(folder: pathlib.Path) -> Names:
                 folders.clear()
                 continue
             seen.add((here.st_dev, here.st_ino))
-            folders[:] = sorted(
-                name for name in folders if not name.startswith(".") and name not in _FOREIGN
-            )
+            folders[:] = sorted(filter(_is_own, folders))
             inside = [pathlib.Path(at, name) for name in folders]
             starts += [path for path in inside if path.is_symlink()]
             below = pathlib.Path(at).relative_to(folder)
@@ -128,9 +128,42 @@ def absent(path: pathlib.Path, what: str = "file") -> str:
     return f"{path}: no such {what}{near}"
 
 
-def inner(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Return the folder that has a file: the root, or the only one in it that has."""
-    if (root / name).exists() or not root.is_dir():
-        return root
-    found = [one for one in root.iterdir() if (one / name).exists()]
-    return found[0] if len(found) == 1 else root
+def locate(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Return where a file or folder of a layout lies, in any letter case.
+
+    It lies in the root or in folders of it, at most two deep: the publisher's and those of an
+    archive. Where there is none, or more than one at the same depth, it is that of the root.
+    """
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        found = [path for folder in level if (path := entry(folder, name))]
+        if found:
+            return found[0] if len(found) == 1 else root / name
+        level = [path for folder in level for path in _folders(folder)]
+    return root / name
+
+
+def entry(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Return what a folder has under a path, in any letter case; None: none, or several."""
+    path = folder
+    for word in name.split("/"):
+        if not (path / word).exists():
+            names = os.listdir(path) if path.is_dir() else []
+            alike = [one for one in names if folded(one) == folded(word)]
+            if len(alike) != 1:
+                return None
+            word = alike[0]
+        path = path / word
+    return path
+
+
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the folders of a user's own in a folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as found:
+        return sorted(pathlib.Path(one) for one in found if _is_own(one.name) and one.is_dir())
+
+
+def _is_own(folder: str) -> bool:
+    return not folder.startswith(".") and folder not in _FOREIGN

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from partdisc.data.files import Place, absent, find_files, inner
+from partdisc.data.files import Place, absent, find_files, locate
 from partdisc.errors import DataError
 
 
@@ -163,10 +163,27 @@ def test_an_absent_path_names_what_is_there(tmp_path):
         find_files(tmp_path / "images")
 
 
-def test_the_inner_folder_is_found_where_there_is_one(tmp_path):
-    make(tmp_path, "set/list.txt", "other/x.txt", "file")
-    assert inner(tmp_path, "list.txt") == tmp_path / "set"
-    assert inner(tmp_path / "set", "list.txt") == tmp_path / "set"
-    make(tmp_path, "again/list.txt")
-    assert inner(tmp_path, "list.txt") == tmp_path
-    assert inner(tmp_path / "none", "list.txt") == tmp_path / "none"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("list.txt", "set/list.txt"),
+        ("LIST.TXT", "set/list.txt"),
+        ("Lists/a.txt", "set/lists/a.txt"),
+        ("a.txt", "set/lists/a.txt"),
+        ("lists", "set/lists"),
+        ("x.txt", "x.txt"),
+        ("twice.txt", None),
+        ("deep.txt", None),
+        ("system.txt", None),
+        ("Both.txt", None),
+        ("BOTH.txt", "BOTH.txt"),
+        ("set/list.txt/x", None),
+    ],
+)
+def test_what_a_layout_has_is_found_in_folders_and_in_any_case(tmp_path, name, expected):
+    make(tmp_path, "set/list.txt", "set/lists/a.txt", "x.txt", "other/x.txt", "a/twice.txt",
+         "b/twice.txt", "a/b/c/deep.txt", "__MACOSX/system.txt", ".x/system.txt", "both.txt",
+         "BOTH.txt")  # fmt: skip
+    found = locate(tmp_path, name)
+    assert found == tmp_path / (expected or name) and found.exists() == bool(expected)
+    assert locate(tmp_path / "none", name) == tmp_path / "none" / name
