@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,6 +14,8 @@ from partdisc.data.files import absent
 
 # Of the words of a table; the first of these that its first line has.
 _SEPARATORS = "\t;,"
+# Annotation is kept in float32.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Row(NamedTuple):
@@ -101,9 +104,10 @@ class List:
             values = np.array(words, np.float64).reshape(len(names), len(columns))
         except ValueError:
             values = np.array([[_number(word) for word in row] for row in words], np.float64)
-        for i in np.flatnonzero(~finite(values).all(axis=1)):
-            found = words[i][np.flatnonzero(~finite(values[i]))[0]]
-            self.leave_out(names[i], f"{errors.shortened(found)} is no finite number")
+        for i in np.flatnonzero(~(np.abs(values) <= LARGEST).all(axis=1)):
+            wrong = ((word, fault(value)) for word, value in zip(words[i], values[i], strict=True))
+            word, reason = next(one for one in wrong if one[1])
+            self.leave_out(names[i], f"{errors.shortened(word)} is {reason}")
         return {name: row for name, row in zip(names, values, strict=True) if name in self.rows}
 
     def _order(self, header: Row) -> list[int]:
@@ -182,10 +186,11 @@ def read_text(path: pathlib.Path) -> str:
         raise errors.DataError(f"{path}: not a text file in UTF-8; save it as one") from None
 
 
-def finite(values: np.ndarray | float) -> np.ndarray:
-    """Say which numbers are finite as float32, in which annotation is kept."""
-    with np.errstate(over="ignore"):
-        return np.isfinite(np.asarray(values, np.float64).astype(np.float32))
+def fault(value: float) -> str:
+    """Say what is wrong with a number that must be finite as float32; "" if nothing is."""
+    if abs(value) <= LARGEST:
+        return ""
+    return "too large a number" if math.isfinite(value) else "no finite number"
 
 
 def _is_count(row: Row, columns: Sequence[str]) -> bool:

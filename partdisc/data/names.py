@@ -6,6 +6,8 @@ import posixpath
 import unicodedata
 from typing import Any
 
+from partdisc.errors import shortened
+
 # Of so many missing files the nearest one is sought, which takes its time.
 _SOUGHT = 3
 
@@ -28,14 +30,14 @@ class Names(dict[str, Any]):
         meant = self.meant(name)
         if len(meant) != 1:
             return None
-        if folded(meant[0]) != folded(plain(name)):
+        if meant[0] not in self.alike(name):
             self._by_end[name] = meant[0]
         return meant[0]
 
     def alike(self, name: str) -> list[str]:
         """Return the files whose whole path a name may be: one where it is written alike."""
-        name = plain(name)
-        return [name] if name in self else self._alike.get(folded(name), [])
+        exact = [one for one in (name, plain(name)) if one in self]
+        return exact[:1] or self._alike.get(folded(plain(name)), [])
 
     def meant(self, name: str) -> list[str]:
         """Return the files that a name may mean: none, one or several."""
@@ -48,17 +50,19 @@ class Names(dict[str, Any]):
         return next((found for end in ends if (found := self.alike(end))), [])
 
     def missing(self, name: str) -> str:
-        """Say that there is no file of a name, and which one is nearest to it."""
-        several = self.meant(name)
-        if len(several) > 1:
-            more = f" and {len(several) - 2} more" if len(several) > 2 else ""
-            return f"no such file, but {' and '.join(several[:2])}{more}"
-        self._sought += 1
-        near = self.nearest(name) if self._sought <= _SOUGHT else ""
-        return f"no such file{near and f'; the nearest is {near}'}"
+        """Say that there is no file of a name, and which one may be meant."""
+        return f"no such file{self.hint(name)}"
 
-    def nearest(self, name: str) -> str:
-        """Return the file that is nearest to a name; "" where none is near."""
+    def hint(self, name: str) -> str:
+        """Say which files a name that was not found may mean, or which is nearest to it."""
+        if several := self.meant(name):
+            more = f" or {len(several) - 2} others" if len(several) > 2 else ""
+            return f"; it may be {' or '.join(several[:2])}{more}"
+        self._sought += 1
+        near = self._nearest(name) if self._sought <= _SOUGHT else ""
+        return near and f"; the nearest is {near}"
+
+    def _nearest(self, name: str) -> str:
         base = posixpath.basename(plain(name))
         same = [path for path in self if posixpath.basename(path) == base]
         # Another number is another image, and no slip of the pen.
@@ -69,7 +73,7 @@ class Names(dict[str, Any]):
         """Say how many names were found by the end of their path alone, and name one."""
         return [
             f"names of which only the end of the path was found: {len(self._by_end):,}, such as "
-            f"{name}, taken as {found}"
+            f"{shortened(name)}, taken as {found}"
             for name, found in list(self._by_end.items())[:1]
         ]
 

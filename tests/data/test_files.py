@@ -84,7 +84,7 @@ def test_the_end_of_a_path_is_taken_and_said(tmp_path, name, expected):
     make(tmp_path, "a/One.jpg", "b.jpg", "B.JPG", "a/two.jpg", "b/two.jpg")
     files = find_files(tmp_path)
     assert files.find(name) == expected
-    said = f"was found: 1, such as {name}, taken as {expected}"
+    said = f"was found: 1, such as {name!r}, taken as {expected}"
     assert [note.partition("path ")[2] for note in files.notes()] == [said] * bool(expected)
 
 
@@ -131,16 +131,16 @@ def test_a_namesake_of_a_path_that_is_not_there_is_said(pictures, name):
     place = Place(pictures, pathlib.Path("here"))
     assert place.key(name) == "here/2.jpg"
     assert place.notes() == [
-        f"names of which only the end of the path was found: 1, such as {name}, taken as 2.jpg"
+        f"names of which only the end of the path was found: 1, such as {name!r}, taken as 2.jpg"
     ]
 
 
 def test_what_is_missing_has_a_nearest_one(tmp_path):
     files = find_files(make(tmp_path, "a/one.jpg", "b.jpg", "B.JPG", "0008.jpg", "c/b.jpg"))
     assert files.missing("c/one.jpg") == "no such file; the nearest is a/one.jpg"
-    assert files.missing("B.jpg") == "no such file, but B.JPG and b.jpg"
+    assert files.missing("B.jpg") == "no such file; it may be B.JPG or b.jpg"
     make(tmp_path, "d/b.jpg", "d/x.jpg", "e/x.jpg")
-    assert find_files(tmp_path).missing("x.jpg") == "no such file, but d/x.jpg and e/x.jpg"
+    assert find_files(tmp_path).missing("x.jpg") == "no such file; it may be d/x.jpg or e/x.jpg"
     # Another number is no slip of the pen.
     assert files.missing("0009.jpg") == "no such file"
     assert find_files(tmp_path).missing("a/oen.jpg") == "no such file; the nearest is a/one.jpg"

@@ -64,7 +64,7 @@ def test_a_list_of_another_kind_is_named(tmp_path, name, text, message):
         ("b.jpg 3 4 5", "4 columns instead of 3"),
         ("b.jpg 3 nan", "'nan' is no finite number"),
         ("b.jpg -inf 3", "'-inf' is no finite number"),
-        ("b.jpg 3 1e308", "'1e308' is no finite number"),
+        ("b.jpg 3 1e308", "'1e308' is too large a number"),
         ("b.jpg 3 wide", "'wide' is no finite number"),
         ("b.jpg 3 4\nc.jpg 5 6\nb.jpg 4 4", "'b.jpg' is in line 2 too, otherwise"),
     ],
