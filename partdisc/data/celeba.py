@@ -93,8 +93,11 @@ def read(root: pathlib.Path, splits: str, *, wild: bool = False) -> record.Listi
 
     listed = sorted(partition.keys() | points.keys() | bad.keys())
     key_of = {name: _file_of(files, name) for name in listed}
-    problems = [BadImage(name, files.missing(name)) for name in listed if not key_of[name]]
-    problems += [BadImage(key_of[name], bad[name]) for name in bad if key_of[name]]
+    problems = [
+        BadImage(key or name, bad.get(name) or files.missing(name))
+        for name, key in key_of.items()
+        if not key or name in bad
+    ]
     known = {key for name, key in key_of.items() if name in partition or name in bad}
     unlisted = f"{record.UNLISTED}{partitions.path.name}"
     problems += [BadImage(key, unlisted) for key in files if key not in known]
@@ -136,7 +139,10 @@ def _mafl(root: pathlib.Path) -> list[pathlib.Path]:
     folder = locate(root, "MAFL")
     folder = folder if folder.exists() else entry(root.parent, "MAFL")
     if not folder:
-        raise errors.DataError(f"{root / 'MAFL'}: no such folder, and none beside {root}")
+        raise errors.DataError(
+            f"{root / 'MAFL'}: no such folder, and none beside {root}; its training.txt and "
+            "testing.txt say what to fit and to test on"
+        )
     return [locate(folder, f"{name}.txt") for name in ("training", "testing")]
 
 
