@@ -43,7 +43,7 @@ class List:
 
         Args:
             path: of the file.
-            columns: their names; that of the image comes first, and may lack in the file.
+            columns: their names; that of the image comes first, and a line of names may lack it.
             unique: how many of them name a row.
 
         Raises:
@@ -54,7 +54,6 @@ class List:
         self.rows: dict[str, Row] = {}
         self.bad: dict[str, str] = {}
         self._columns = list(columns)
-        self._unique = unique
         rows = list(read_table(path))
         count = rows.pop(0) if rows and _is_count(rows[0], columns) else None
         order = self._order(rows.pop(0)) if rows and _is_header(rows[0]) else range(len(columns))
@@ -64,17 +63,22 @@ class List:
             raise errors.DataError(
                 f"{path}: {len(rows)} rows, but its first line says {count.words[0]!r}"
             )
+        named: dict[str, list[Row]] = {}
         for row in rows:
             if len(row.words) == len(columns):
-                self._add(Row(row.line, [row.words[i] for i in order]))
+                row = Row(row.line, [row.words[i] for i in order])
+                named.setdefault(" ".join(row.words[:unique]), []).append(row)
             else:
-                found = f"{len(row.words)} columns instead of {len(columns)}"
-                self.bad.setdefault(row.words[0], f"{path}, line {row.line}: {found}")
+                self._note(row, f"{len(row.words)} columns instead of {len(columns)}")
+        for name, (first, *others) in named.items():
+            if other := next((row for row in others if row.words != first.words), None):
+                self._note(other, f"'{name}' is in line {first.line} too, otherwise")
+            else:
+                self.rows[name] = first
 
     def leave_out(self, name: str, reason: str) -> None:
         """Take away a row that says nothing of use."""
-        row = self.rows.pop(name)
-        self.bad.setdefault(row.words[0], f"{self.path}, line {row.line}: {reason}")
+        self._note(self.rows.pop(name), reason)
 
     def choices(self, column: str, allowed: Sequence[str]) -> dict[str, str]:
         """Return the words of a column, by the names of rows; other rows are bad."""
@@ -110,6 +114,9 @@ class List:
             self.leave_out(names[i], f"{errors.shortened(word)} is {reason}")
         return {name: row for name, row in zip(names, values, strict=True) if name in self.rows}
 
+    def _note(self, row: Row, reason: str) -> None:
+        self.bad.setdefault(row.words[0], f"{self.path}, line {row.line}: {reason}")
+
     def _order(self, header: Row) -> list[int]:
         """Return where each column is, by a line of their names."""
         given = [word.casefold() for word in header.words]
@@ -125,15 +132,6 @@ class List:
         if lacking := [name for name in self._columns if name not in given]:
             raise errors.DataError(f"{where}: no column {', '.join(lacking)}")
         return [given.index(name) for name in self._columns]
-
-    def _add(self, row: Row) -> None:
-        name = " ".join(row.words[: self._unique])
-        first = self.rows.setdefault(name, row)
-        if first.words != row.words:
-            self.bad.setdefault(
-                row.words[0],
-                f"{self.path}, line {row.line}: '{name}' is in line {first.line} too, otherwise",
-            )
 
 
 def read_table(path: pathlib.Path) -> Iterator[Row]:

@@ -55,6 +55,7 @@ def test_splits_parts_and_boxes(root):
         ("bounding_boxes.txt", "20 1 1 2 2\n", "", ("b/one.jpg", "id 20 is not in bounding_boxes")),
         ("train_test_split.txt", "20 1\n", "", ("b/one.jpg", "id 20 is not in train_test_split")),
         ("parts/part_locs.txt", "20 1 0 0 0\n20 2 0 0 0\n", "", ("b/one.jpg", "part_locs.txt")),
+        ("images.txt", "7 a", "7 b/one.jpg\n7 a", ("7", "line 3: '7' is in line 2 too, otherwise")),
         ("images.txt", "7 a/two.jpg", "7", ("7", "images.txt, line 2: 1 columns instead of 2")),
         ("bounding_boxes.txt", "20 1 1 2 2", "20 1 1 2", ("b/one.jpg", "line 3: 4 columns")),
         ("bounding_boxes.txt", "20 1 1", "20 1 wide", ("b/one.jpg", "'wide' is no finite number")),

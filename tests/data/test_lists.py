@@ -67,6 +67,7 @@ def test_a_list_of_another_kind_is_named(tmp_path, name, text, message):
         ("b.jpg 3 1e308", "'1e308' is too large a number"),
         ("b.jpg 3 wide", "'wide' is no finite number"),
         ("b.jpg 3 4\nc.jpg 5 6\nb.jpg 4 4", "'b.jpg' is in line 2 too, otherwise"),
+        ("b.jpg 3 4\nb.jpg 3 4\nb.jpg 3 5", "'b.jpg' is in line 2 too, otherwise"),
     ],
 )
 def test_a_row_of_no_use_costs_its_image_alone(tmp_path, row, reason):
@@ -75,6 +76,7 @@ def test_a_row_of_no_use_costs_its_image_alone(tmp_path, row, reason):
     found = rows.numbers(("x", "y"))
     line = 2 + row.count("\n")
     assert rows.bad == {"b.jpg": f"{path}, line {line}: {reason}"}
+    assert "b.jpg" not in rows.rows and "b.jpg" not in found
     np.testing.assert_array_equal(found["a.jpg"], [1, 2])
 
 
@@ -87,8 +89,8 @@ def test_words_are_of_a_few(tmp_path):
 def test_several_words_may_name_a_row_and_some_rows_be_read(tmp_path):
     path = save(tmp_path, "a.txt", "a.jpg 1 2\na.jpg 2 no\nb.jpg 1 3\nb.jpg 1 4\n")
     rows = List(path, COLUMNS, unique=2)
-    assert list(rows.rows) == ["a.jpg 1", "a.jpg 2", "b.jpg 1"]
+    assert list(rows.rows) == ["a.jpg 1", "a.jpg 2"]
     assert list(rows.bad) == ["b.jpg"]
     assert {name: y for name, (y,) in rows.numbers(("y",), ["a.jpg 1"]).items()} == {"a.jpg 1": 2}
-    assert "a.jpg" not in rows.bad and rows.numbers(("y",)).keys() == {"a.jpg 1", "b.jpg 1"}
+    assert "a.jpg" not in rows.bad and rows.numbers(("y",)).keys() == {"a.jpg 1"}
     assert rows.bad["a.jpg"].endswith("line 2: 'no' is no finite number")

@@ -40,6 +40,7 @@ def test_splits_and_points(root):
     ("old", "new", "reason"),
     [
         ("1 2 2 3\r\n", "1 2 2\r\n", "line 1: 14 columns instead of 15"),
+        ("2 2 3\r\n", "2 2 3\r\n lfw_5590\\a.jpg 7" + POINTS[1:] + " 1 2 2 3\r\n", "line 2: TWICE"),
         ("10 20", "inf 20", "line 1: 'inf' is no finite number"),
         ("10 20", "10 left", "line 1: 'left' is no finite number"),
     ],
@@ -49,7 +50,9 @@ def test_a_row_of_no_use_costs_its_image_alone(root, old, new, reason):
     path.write_text(path.read_bytes().decode().replace(old, new, 1), newline="")
     listing = mtfl.read(root)
     assert [one.key for one in listing.records] == ["net_7876/b.jpg", "AFLW/d.jpg"]
-    assert dict(listing.problems)["lfw_5590/a.jpg"] == f"{path}, {reason}"
+    assert dict(listing.problems)["lfw_5590/a.jpg"] == f"{path}, {reason}".replace(
+        "TWICE", "'lfw_5590\\a.jpg' is in line 1 too, otherwise"
+    )
     assert listing.notes[1:] == ("1 images are in neither list",)
 
 
