@@ -17,6 +17,7 @@ from partdisc.backbones.weights import load_weights
 from partdisc.config import KEYS, base_config
 from partdisc.data import DataSettings, open_dataset, readers, record
 from partdisc.data.files import find_files
+from partdisc.data.lists import List
 from partdisc.export import Detection, write_detections
 from partdisc.scoring import extras
 from partdisc.scoring.extras import Found, measure_extras
@@ -72,11 +73,10 @@ def test_a_backbone(monkeypatch, known, rng):
 def read_toy(root) -> record.Listing:
     """Read `toy.txt`, rows of `file y x`, as a module `partdisc/data/toy.py` would."""
     files = find_files(root)
-    rows = record.read_rows(root / "toy.txt", 3)
-    points = record.to_numbers(root / "toy.txt", rows, slice(1, 3))
+    rows = List(root / "toy.txt", ("file", "y", "x"))
     records = [
-        record.file_record(root, row.words[0], files[row.words[0]], ("train", "fit"), point[None])
-        for row, point in zip(rows, points, strict=True)
+        record.file_record(root, name, files[name], ("train", "fit"), point[None])
+        for name, point in rows.numbers(("y", "x")).items()
     ]
     return record.Listing(records, [], ("tip",), sources=(root / "toy.txt",))
 

@@ -53,9 +53,10 @@ def read(root: pathlib.Path, wanted: DataSettings) -> record.Listing:
     problems: list[BadImage] = []
     for file, one, splits in zip(files, found, (("train", "fit"), ("test",)), strict=False):
         images = Images(root, file, splits, wanted.crop_margin >= 0)
-        sound, bad = images.records(one.objects, used)
+        sound, bad, said = images.records(one.objects, used)
         records += sound
         problems += bad
+        notes += said
     _check_apart(files, records)
     return record.Listing(
         records,

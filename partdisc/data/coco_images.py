@@ -1,8 +1,6 @@
 """The images of a COCO file: where they lie, and the records made of them and their objects."""
 
-import functools
 import pathlib
-import posixpath
 import urllib.parse
 from typing import Any, NamedTuple
 
@@ -12,7 +10,7 @@ from partdisc.data import record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.coco_file import CocoFile, declared_size, shown
 from partdisc.data.coco_objects import Object
-from partdisc.data.files import Place, find_files
+from partdisc.data.files import Place
 
 
 class Used(NamedTuple):
@@ -39,8 +37,8 @@ class Images:
 
     def records(
         self, found: dict[Any, list[Object]], parts: Used
-    ) -> tuple[list[record.Record], list[BadImage]]:
-        """Return the records and the problems of what the file lists."""
+    ) -> tuple[list[record.Record], list[BadImage], list[str]]:
+        """Return the records and the problems of what the file lists, and notes on its names."""
         records: list[record.Record] = []
         problems = list(self._file.problems)
         first: dict[str, Any] = {}
@@ -68,7 +66,7 @@ class Images:
                 if len(made) > 1:
                     made = [one._replace(key=f"{key}#{i}") for i, one in enumerate(made)]
                 records += made
-        return records, problems
+        return records, problems, self._place.notes()
 
     def _key(self, name: str) -> str | None:
         """Return the key of the file that a name means; it may be written as in a URL."""
@@ -79,24 +77,13 @@ class Images:
 
     def _missing(self, name: str) -> str:
         reason = f"in {self._file.path.name}, but {self._place.missing(name)}"
-        there = self._elsewhere.get(posixpath.basename(name.replace("\\", "/")))
+        there = self._place.elsewhere(name)
         if not there:
             return reason
         return (
             f"{reason}; there is {there}: give the COCO file as FILE:FOLDER, with the folder of "
             "its images"
         )
-
-    @functools.cached_property
-    def _elsewhere(self) -> dict[str, str]:
-        """The files that lie below the root, but not in the folder of the images, by name."""
-        folder = pathlib.PurePath(self._file.folder)
-        files = find_files(self._root)
-        return {
-            posixpath.basename(one): one
-            for one in files
-            if not pathlib.PurePath(one).is_relative_to(folder)
-        }
 
 
 def _arrays(single: Object | None, parts: Used) -> tuple[np.ndarray, np.ndarray | None]:

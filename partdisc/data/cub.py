@@ -13,13 +13,19 @@ than a pixel or two past its image; the publishers do not say.
 """
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.files import find_files, inner
+from partdisc.data.files import find_files, locate
+from partdisc.data.lists import List, read_lines
+
+_BOX = ("x", "y", "width", "height")
+_POINT = ("x", "y", "visible")
 
 
 def read(root: pathlib.Path, species: str = "") -> record.Listing:
@@ -33,72 +39,79 @@ def read(root: pathlib.Path, species: str = "") -> record.Listing:
         errors.ConfigError: there is no such species.
         errors.DataError: a list or the folder of images is absent or malformed.
     """
-    root = inner(root, "images.txt")
-    names_path = root / "images.txt"
-    split_path = root / "train_test_split.txt"
-    boxes_path = root / "bounding_boxes.txt"
-    parts_path = root / "parts" / "parts.txt"
-    points_path = root / "parts" / "part_locs.txt"
-    folder = root / "images"
+    names = List(locate(root, "images.txt"), ("id", "path"))
+    root = names.path.parent
+    split_list = List(locate(root, "train_test_split.txt"), ("id", "train"))
+    box_list = List(locate(root, "bounding_boxes.txt"), ("id", *_BOX))
+    parts_path = locate(root, "parts/parts.txt")
+    point_list = List(locate(root, "parts/part_locs.txt"), ("id", "part", *_POINT), unique=2)
+    folder = locate(root, "images")
     files = find_files(folder)
-    names = [row.words for row in record.read_rows(names_path, 2)]
-    split_rows = record.read_rows(split_path, 2)
-    record.check_words(split_path, split_rows, 1, ("0", "1"))
-    split = dict(row.words for row in split_rows)
-    boxes = _read_boxes(boxes_path)
+    split = split_list.choices("train", ("0", "1"))
+    boxes = _read_boxes(box_list)
     parts = _read_part_names(parts_path)
-    points = _read_points(points_path, list(parts))
-    wanted = _wanted(root / "image_class_labels.txt", species)
-    known = {split_path.name: split, boxes_path.name: boxes, points_path.name: points}
+    points = _read_points(point_list, list(parts))
+    known = [(split_list, split), (box_list, boxes), (point_list, points)]
+    wanted = names.rows.keys()
+    if words := [word.strip() for word in species.split(",") if word.strip()]:
+        label_list = List(locate(root, "image_class_labels.txt"), ("id", "species"))
+        labels = label_list.numbers(("species",))
+        known.append((label_list, labels))
+        wanted = label_list.bad.keys() | _of_species(label_list, labels, words)
 
-    records, problems = [], []
-    listed = set()
-    for one, name in names:
+    records, listed = [], set()
+    problems = [BadImage(one, reason) for one, reason in names.bad.items()]
+    for one, row in names.rows.items():
+        name = row.words[1]
         key = files.find(name)
         listed.add(key)
-        if wanted is not None and one not in wanted:
+        if one not in wanted:
             continue
-        lacking = [name for name, table in known.items() if one not in table]
+        fault = next(filter(None, (_lack(one, *table) for table in known)), "")
         if not key:
             problems.append(BadImage(name, files.missing(name)))
-        elif lacking:
-            problems.append(BadImage(key, f"its id {one} is not in {lacking[0]}"))
+        elif fault:
+            problems.append(BadImage(key, fault))
         else:
             splits = ("train", "fit") if split[one] == "1" else ("test",)
             records.append(
                 record.file_record(folder, key, files[key], splits, points[one], boxes[one])
             )
     problems += [
-        BadImage(key, f"{record.UNLISTED}{names_path.name}") for key in files if key not in listed
+        BadImage(key, f"{record.UNLISTED}{names.path.name}") for key in files if key not in listed
     ]
-    sources = (names_path, split_path, boxes_path, parts_path, points_path)
-    return record.Listing(records, problems, tuple(parts.values()), None, sources)
+    sources = (names.path, split_list.path, box_list.path, parts_path, point_list.path)
+    notes = tuple(files.notes())
+    return record.Listing(records, problems, tuple(parts.values()), None, sources, notes=notes)
 
 
-def _wanted(path: pathlib.Path, species: str) -> set[str] | None:
-    """Return the ids of the images of some species; None: of all."""
-    words = [word.strip() for word in species.split(",") if word.strip()]
-    if not words:
-        return None
-    rows = record.read_rows(path, 2)
-    labels = record.to_numbers(path, rows, slice(1, 2)).ravel().astype(int).tolist()
-    if not labels:
-        raise errors.DataError(f"{path}: no species in it")
-    for word in words:
-        if not word.isdecimal() or int(word) not in labels:
+def _lack(one: str, table: List, values: Mapping[str, Any]) -> str:
+    """Say why an image has nothing of use in a list; "" where it has."""
+    if one in table.bad or one in values:
+        return table.bad.get(one, "")
+    return f"its id {one} is not in {table.path.name}"
+
+
+def _of_species(label_list: List, labels: Mapping[str, np.ndarray], wanted: list[str]) -> set[str]:
+    """Return the ids of the images of some species."""
+    species = {one: int(label) for one, (label,) in labels.items()}
+    known = set(species.values())
+    if not known:
+        raise errors.DataError(next(iter(label_list.bad.values())))
+    for word in wanted:
+        if not word.isdecimal() or int(word) not in known:
             raise errors.ConfigError(
-                f"config.data.category is {errors.shortened(species)}: {path.name} has no species "
-                f"{errors.shortened(word)}; it numbers {len(set(labels))} from {min(labels)} to "
-                f"{max(labels)}"
+                f"config.data.category is {errors.shortened(','.join(wanted))}: "
+                f"{label_list.path.name} has no species {errors.shortened(word)}; it numbers "
+                f"{len(known)} from {min(known)} to {max(known)}"
             )
-    numbers = {int(word) for word in words}
-    return {row.words[0] for row, label in zip(rows, labels, strict=True) if label in numbers}
+    return {one for one, label in species.items() if label in {int(word) for word in wanted}}
 
 
 def _read_part_names(path: pathlib.Path) -> dict[str, str]:
     # Names have blanks ("left eye"), which a row of words would split.
     names: dict[str, str] = {}
-    for number, line in enumerate(record.read_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         words = line.strip().split(maxsplit=1)
         if len(words) == 1:
             raise errors.DataError(f"{path}, line {number}: needs a number and a name")
@@ -109,22 +122,23 @@ def _read_part_names(path: pathlib.Path) -> dict[str, str]:
     return names
 
 
-def _read_boxes(path: pathlib.Path) -> dict[str, np.ndarray]:
-    rows = record.read_rows(path, 5)
-    x, y, width, height = record.to_numbers(path, rows, slice(1, 5)).reshape(-1, 4).T
-    # x is the first column of pixels; its outer edge lies half a pixel before its centre.
-    boxes = np.stack([y, x, y + height, x + width], axis=1) - 0.5
-    return {row.words[0]: box for row, box in zip(rows, boxes, strict=True)}
+def _read_boxes(boxes: List) -> dict[str, np.ndarray]:
+    found = {}
+    for one, (x, y, width, height) in boxes.numbers(_BOX).items():
+        if width > 0 and height > 0:
+            # x is the first column of pixels; its outer edge lies half a pixel before its centre.
+            found[one] = np.array([y, x, y + height, x + width]) - 0.5
+        else:
+            boxes.leave_out(one, f"its box is {width:g} wide and {height:g} high, without area")
+    return found
 
 
-def _read_points(path: pathlib.Path, parts: list[str]) -> dict[str, np.ndarray]:
-    rows = record.read_rows(path, 5, unique=2)
-    values = record.to_numbers(path, rows, slice(2, 5)).reshape(-1, 3)
+def _read_points(locations: List, parts: list[str]) -> dict[str, np.ndarray]:
+    """Read the points (y, x) [L, 2] of each image; those of parts that are not seen say nothing."""
     index = {part: i for i, part in enumerate(parts)}
-    points = {row.words[0]: np.full((len(parts), 2), np.nan) for row in rows}
-    for (line, (one, part, *_)), (x, y, visible) in zip(rows, values, strict=True):
-        if part not in index:
-            raise errors.DataError(f"{path}, line {line}: part {part} is not in parts.txt")
-        if visible:
-            points[one][index[part]] = y, x
+    part_of = locations.choices("part", parts)
+    points = {row.words[0]: np.full((len(parts), 2), np.nan) for row in locations.rows.values()}
+    visible = [name for name, (seen,) in locations.numbers(("visible",)).items() if seen]
+    for name, (x, y) in locations.numbers(("x", "y"), visible).items():
+        points[locations.rows[name].words[0]][index[part_of[name]]] = y, x
     return points

@@ -1,62 +1,22 @@
-"""Files below a folder, found by the names that lists and users have for them."""
+"""Files below a folder, and files and folders that publishers' layouts have there."""
 
 import difflib
 import functools
 import os
 import pathlib
 import posixpath
-import unicodedata
 
 from partdisc import errors
+from partdisc.data.names import Names, folded, plain
 
 # Folders that systems and archivers put beside a user's own.
 _FOREIGN = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information")
-# Of so many missing files the nearest one is sought, which takes its time.
-_SOUGHT = 3
+# Of folders between a root and what lies in it.
+_DEPTH = 2
 
 
-class Files(dict[str, os.stat_result]):
-    """The files below a folder: from the path below it, with "/", to the file's stat."""
-
-    _sought = 0
-
-    def find(self, name: str) -> str | None:
-        """Return the file that a name means, None where there is none or more than one.
-
-        It may differ in letter case and in how Unicode writes an accent, and may use "\\".
-        """
-        plain = _plain(name)
-        if plain in self:
-            return plain
-        alike = self._alike.get(_folded(plain), [])
-        return alike[0] if len(alike) == 1 else None
-
-    def missing(self, name: str) -> str:
-        """Say that there is no file of a name, and which one is nearest to it."""
-        alike = self._alike.get(_folded(_plain(name)), [])
-        if len(alike) > 1:
-            return f"no such file, but {' and '.join(alike)}"
-        self._sought += 1
-        near = self._near(name) if self._sought <= _SOUGHT else ""
-        return f"no such file{near and f'; the nearest is {near}'}"
-
-    def _near(self, name: str) -> str:
-        base = posixpath.basename(_plain(name))
-        same = [path for path in self if posixpath.basename(path) == base]
-        # Another number is another image, and no slip of the pen.
-        near = [path for path in self if _digits(path) == _digits(name)]
-        return (same or difflib.get_close_matches(name, near, 1, 0.85) or [""])[0]
-
-    @functools.cached_property
-    def _alike(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for path in self:
-            found.setdefault(_folded(path), []).append(path)
-        return found
-
-
-def find_files(folder: pathlib.Path) -> Files:
-    """Find all files below a folder, in the order of their names.
+def find_files(folder: pathlib.Path) -> Names:
+    """Find all files below a folder, each with its stat, in the order of their names.
 
     Links to folders are followed, each folder once and by its own name first. What is hidden,
     or put there by a system beside the user's own, is left out.
@@ -76,9 +36,7 @@ def find_files(folder: pathlib.Path) -> Files:
                 folders.clear()
                 continue
             seen.add((here.st_dev, here.st_ino))
-            folders[:] = sorted(
-                name for name in folders if not name.startswith(".") and name not in _FOREIGN
-            )
+            folders[:] = sorted(filter(_is_own, folders))
             inside = [pathlib.Path(at, name) for name in folders]
             starts += [path for path in inside if path.is_symlink()]
             below = pathlib.Path(at).relative_to(folder)
@@ -86,7 +44,7 @@ def find_files(folder: pathlib.Path) -> Files:
                 path = os.path.join(at, name)
                 if not name.startswith(".") and os.path.isfile(path):
                     found[(below / name).as_posix()] = os.stat(path)
-    return Files(sorted(found.items()))
+    return Names(sorted(found.items()))
 
 
 def _holds(outer: pathlib.Path, folder: pathlib.Path) -> bool:
@@ -103,17 +61,14 @@ class Place:
         self._files = find_files(self.base / self._below)
 
     def key(self, name: str) -> str | None:
-        """Return the file that a name means, relative to the base."""
-        plain = _plain(name)
-        if not plain.startswith(("/", "../")) and plain[1:2] != ":":
-            found = self._files.find(plain)
-        elif found := self._all.find((self._below / plain).as_posix()):
-            return found
-        else:
-            # A path of another machine: what lies here of it is its end.
-            words = plain.split("/")
-            tails = ("/".join(words[i:]) for i in range(1, len(words)) if words[i] != "..")
-            found = next((file for tail in tails if (file := self._files.find(tail))), None)
+        """Return the file that a name means, relative to the base; None: none, or one elsewhere."""
+        if self._leads_out(name):
+            if os.path.isfile(self._given(name)):
+                return self._inside(name)
+            beside = self._all.alike(self.named(name))
+            if len(beside) == 1:
+                return beside[0]
+        found = self._files.find(name)
         return found and (self._below / found).as_posix()
 
     def stat(self, key: str) -> os.stat_result:
@@ -121,15 +76,46 @@ class Place:
         return os.stat(self.base / key)
 
     def missing(self, name: str) -> str:
-        """Say that there is no such file, and which is nearest."""
+        """Say that there is no such file, and which is nearest, or that it lies elsewhere."""
+        if self._leads_out(name) and os.path.isfile(self._given(name)):
+            return (
+                f"that file lies outside of {self.base}; set config.data.root to a folder that "
+                "holds both, or give the file as FILE:FOLDER, with the folder of its images"
+            )
         return self._files.missing(name)
+
+    def elsewhere(self, name: str) -> str:
+        """Return a file of the same name that lies below the root, but not in the folder."""
+        there = self._all.meant(posixpath.basename(plain(name)))
+        return next((o for o in there if not pathlib.Path(o).is_relative_to(self._below)), "")
 
     def named(self, name: str) -> str:
         """Return the key that a missing file would have."""
-        return (self._below / _plain(name)).as_posix()
+        return plain((self._below / plain(name)).as_posix())
+
+    def notes(self) -> list[str]:
+        """Say which files were found by the end of their path alone."""
+        return self._files.notes()
+
+    def _leads_out(self, name: str) -> bool:
+        return plain(name).startswith(("/", "../"))
+
+    def _given(self, name: str) -> str:
+        """Return the path that a name is when it is taken as it stands."""
+        return os.path.join(self.base, self._below, plain(name))
+
+    def _inside(self, name: str) -> str | None:
+        """Return the key of a file that is there as given; None where it lies elsewhere."""
+        for real in (os.path.abspath, os.path.realpath):  # The root may be, or have, a link.
+            below = os.path.relpath(real(self._given(name)), real(self.base))
+            if below.split(os.sep)[0] != os.pardir:
+                return pathlib.Path(below).as_posix()
+        # A link in the folder may lead there.
+        keys = [(self._below / found).as_posix() for found in self._files.meant(name)]
+        return next((k for k in keys if os.path.samefile(self.base / k, self._given(name))), None)
 
     @functools.cached_property
-    def _all(self) -> Files:
+    def _all(self) -> Names:
         return find_files(self.base)
 
 
@@ -140,29 +126,50 @@ def absent(path: pathlib.Path, what: str = "file") -> str:
         there, wanted = there.parent, there.name
     near = ""
     if there.is_dir() and there != path:
-        names = sorted(os.listdir(there))
-        alike = [name for name in names if _folded(name) == _folded(wanted)]
+        is_file = what == "file" and there == path.parent
+        names = sorted(one for one in os.listdir(there) if (there / one).is_dir() != is_file)
+        alike = [name for name in names if folded(name) == folded(wanted)]
         close = alike or difflib.get_close_matches(wanted, names, 1)
         near = f"; there is {there / close[0]}" if close else f"; {there} has nothing like it"
     return f"{path}: no such {what}{near}"
 
 
-def inner(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Return the folder that has a file: the root, or the only one in it that has."""
-    if (root / name).exists() or not root.is_dir():
-        return root
-    found = [one for one in root.iterdir() if (one / name).exists()]
-    return found[0] if len(found) == 1 else root
+def locate(root: pathlib.Path, name: str) -> pathlib.Path:
+    """Return where a file or folder of a layout lies, in any letter case.
+
+    It lies in the root or in folders of it, at most two deep: the publisher's and those of an
+    archive. Where there is none, or more than one at the same depth, it is that of the root.
+    """
+    level = [root]
+    for _ in range(_DEPTH + 1):
+        found = [path for folder in level if (path := entry(folder, name))]
+        if found:
+            return found[0] if len(found) == 1 else root / name
+        level = [path for folder in level for path in _folders(folder)]
+    return root / name
 
 
-def _plain(name: str) -> str:
-    """Return a name with "/" between its folders, and no step of its path in vain."""
-    return posixpath.normpath(name.replace("\\", "/"))
+def entry(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Return what a folder has under a path, in any letter case; None: none, or several."""
+    path = folder
+    for word in name.split("/"):
+        if not (path / word).exists():
+            names = os.listdir(path) if path.is_dir() else []
+            alike = [one for one in names if folded(one) == folded(word)]
+            if len(alike) != 1:
+                return None
+            word = alike[0]
+        path = path / word
+    return path
 
 
-def _digits(name: str) -> str:
-    return "".join(filter(str.isdigit, name))
+def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the folders of a user's own in a folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as found:
+        return sorted(pathlib.Path(one) for one in found if _is_own(one.name) and one.is_dir())
 
 
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+def _is_own(folder: str) -> bool:
+    return not folder.startswith(".") and folder not in _FOREIGN

@@ -15,9 +15,12 @@ import numpy as np
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
 from partdisc.data.celeba import EYES, NAMES
-from partdisc.data.files import find_files, inner
+from partdisc.data.files import find_files, locate
+from partdisc.data.lists import List
+from partdisc.data.names import plain
 
-_COLUMNS = 1 + 2 * len(NAMES) + 4
+_POINTS = tuple(f"{axis}{i}" for axis in "xy" for i in range(1, 1 + len(NAMES)))
+_COLUMNS = ("path", *_POINTS, "gender", "smile", "glasses", "pose")
 
 
 def read(root: pathlib.Path) -> record.Listing:
@@ -32,26 +35,29 @@ def read(root: pathlib.Path) -> record.Listing:
     Raises:
         errors.DataError: a list or the folder is absent or malformed.
     """
-    root = inner(root, "training.txt")
+    sources = (locate(root, "training.txt"), locate(root, "testing.txt"))
+    root = sources[0].parent
     files = find_files(root)
     records, problems = [], []
-    sources = (root / "training.txt", root / "testing.txt")
+    listed = set()
     for path, splits in zip(sources, (("train", "fit"), ("test",)), strict=True):
-        rows = record.read_rows(path, _COLUMNS)
-        values = record.to_numbers(path, rows, slice(1, 1 + 2 * len(NAMES)))
-        # x1 ... x5, y1 ... y5, from 1, to (y, x) from 0.
-        points = values.reshape(-1, 2, len(NAMES)).swapaxes(1, 2)[:, :, ::-1] - 1
-        for row, marks in zip(rows, points, strict=True):
-            name = row.words[0].replace("\\", "/")
+        faces = List(path, _COLUMNS)
+        for name, row in faces.numbers(_POINTS).items():
+            # x1 ... x5, y1 ... y5, from 1, to (y, x) from 0.
+            marks = row.reshape(2, len(NAMES))[::-1].T - 1
             if key := files.find(name):
                 records.append(
                     record.file_record(root, key, files[key], splits, marks, face_box(marks))
                 )
             else:
-                problems.append(BadImage(name, f"in {path.name}, but {files.missing(name)}"))
+                reason = f"in {path.name}, but {files.missing(name)}"
+                problems.append(BadImage(plain(name), reason))
+        problems += [BadImage(plain(name), reason) for name, reason in faces.bad.items()]
+        listed |= {files.find(name) for name in (*faces.rows, *faces.bad)}
     notes = ["boxes of faces are made of their five points, to score detections by"]
-    others = sum(key.lower().endswith(record.ENDINGS) for key in files) - len(records)
+    others = sum(key.lower().endswith(record.ENDINGS) for key in files.keys() - listed)
     notes += [f"{others} images are in neither list"] * bool(others)
+    notes += files.notes()
     return record.Listing(records, problems, NAMES, EYES, sources, notes=tuple(notes))
 
 

@@ -180,4 +180,8 @@ def check_usable(size: tuple[int, int], box: np.ndarray) -> None:
         raise errors.DataError(f"{size[0]} x {size[1]}: longer than {MAX_ASPECT} to 1")
     seen = np.minimum(box[2:], np.array(size) - 0.5) - np.maximum(box[:2], -0.5)
     if np.any(seen <= 0):
-        raise errors.DataError("its box does not meet the image")
+        y0, x0, y1, x1 = box
+        raise errors.DataError(
+            f"its box, x {x0:g} to {x1:g} and y {y0:g} to {y1:g}, does not meet the image of "
+            f"{size[0]} x {size[1]}"
+        )

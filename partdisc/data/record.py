@@ -1,7 +1,6 @@
 """What a data set is before it is prepared: records to load, and what is wrong with it."""
 
 import io
-import math
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -10,10 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from partdisc import errors
 from partdisc.data.bad_images import BadImage
 from partdisc.data.decoding import decode
-from partdisc.data.files import absent
 
 SPLITS = ("train", "fit", "test")
 
@@ -134,109 +131,3 @@ def mirrored(one: Record) -> Record:
 
     # What the mirror image of a content is follows from that content.
     return one._replace(key=f"{one.key} mirrored", splits=("train",), load=load, points=None)
-
-
-class Row(NamedTuple):
-    """One row of a list file: where it stands, from 1, and its words."""
-
-    line: int
-    words: list[str]
-
-
-def read_rows(path: pathlib.Path, columns: int, *, skip: int = 0, unique: int = 1) -> list[Row]:
-    """Read the rows of a list file: words separated by blanks, or by commas in a .csv.
-
-    Empty lines are left out.
-
-    Args:
-        path: of the file.
-        columns: that every row must have.
-        skip: lines at the head that are no rows.
-        unique: how many of its first words name a row.
-
-    Raises:
-        errors.DataError: the file is absent, a row has another number of columns, or
-            two rows have the same name; says which line.
-    """
-    rows, seen = [], {}
-    comma = "," if path.suffix.lower() == ".csv" else None
-    for number, line in enumerate(read_lines(path)[skip:], skip + 1):
-        words = [word.strip() for word in line.split(comma)] if line.strip() else []
-        if len(words) not in (0, columns):
-            raise errors.DataError(
-                f"{path}, line {number}: {len(words)} columns instead of {columns}"
-            )
-        if words:
-            first = seen.setdefault(tuple(words[:unique]), number)
-            if first != number:
-                raise errors.DataError(
-                    f"{path}, line {number}: '{' '.join(words[:unique])}' is in line {first} too"
-                )
-            rows.append(Row(number, words))
-    return rows
-
-
-def read_header(path: pathlib.Path) -> str:
-    """Read the first line of a list file ("" where it is empty)."""
-    return next(iter(read_lines(path)), "").strip()
-
-
-def read_lines(path: pathlib.Path) -> list[str]:
-    """Read the lines of a text file; a mark of byte order is no part of the first.
-
-    Raises:
-        errors.DataError: the file is absent or no text.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise errors.DataError(absent(path)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise errors.DataError(f"{path}: {reason}") from None
-
-
-def check_words(path: pathlib.Path, rows: list[Row], column: int, allowed: tuple[str, ...]) -> None:
-    """Check a column of words.
-
-    Raises:
-        errors.DataError: a word is not allowed; says which line and word.
-    """
-    for row in rows:
-        if row.words[column] not in allowed:
-            raise errors.DataError(
-                f"{path}, line {row.line}: {errors.shortened(row.words[column])} is none of "
-                f"{', '.join(allowed)}"
-            )
-
-
-def to_numbers(path: pathlib.Path, rows: list[Row], columns: slice) -> np.ndarray:
-    """Turn words of rows into numbers, float64 [rows, columns].
-
-    Args:
-        path: of the file.
-        rows: of it.
-        columns: of the words.
-
-    Raises:
-        errors.DataError: a word is no finite number; says which line and word.
-    """
-    try:
-        values = np.array([row.words[columns] for row in rows], np.float64)
-    except ValueError:
-        values = np.array([np.nan])
-    if not np.isfinite(values).all():
-        for row in rows:
-            for word in row.words[columns]:
-                if not _is_number(word):
-                    raise errors.DataError(
-                        f"{path}, line {row.line}: {errors.shortened(word)} is no finite number"
-                    )
-    return values
-
-
-def _is_number(word: str) -> bool:
-    try:
-        return math.isfinite(float(word))
-    except ValueError:
-        return False

@@ -9,20 +9,33 @@
                                             image (4) and the number of the part (1)
 
 Everything counts from 1, and boxes end with their last pixel. The folders of the three
-sources may lie together or each in one of its own below the root.
+sources may lie together or each in one of its own below the root. Objects have as many parts
+as most of them have; another one is bad.
 """
 
+import collections
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 
 from partdisc import errors
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.files import find_files
+from partdisc.data.files import find_files, locate
+from partdisc.data.lists import List
 
 CATEGORIES = ("aeroplane", "bicycle", "bus", "car", "motorbike", "train")
 _ROW = 9
+
+
+class _Object(NamedTuple):
+    key: str
+    file: str
+    splits: tuple[str, ...]
+    points: list[np.ndarray]
+    box: np.ndarray
+    path: pathlib.Path
 
 
 def read(root: pathlib.Path, category: str) -> record.Listing:
@@ -36,65 +49,57 @@ def read(root: pathlib.Path, category: str) -> record.Listing:
 
     Raises:
         errors.ConfigError: the category is unknown.
-        errors.DataError: a list or folder is absent or malformed, or files disagree on
-            the number of parts.
+        errors.DataError: a list or folder is absent or malformed.
     """
     if category not in CATEGORIES:
         raise errors.ConfigError(
             f"config.data.category is {errors.shortened(category)}; allowed: "
             f"{', '.join(CATEGORIES)}"
         )
-    lists = _find(root, "file_list")
-    folder = _find(root, f"Images/{category}_imagenet")
-    boxes = _find(root, f"Annotations/{category}_imagenet")
-    parts = _find(root, f"{category}_imagenet/transfered")
+    lists = locate(root, "file_list")
+    folder = locate(root, f"Images/{category}_imagenet")
+    boxes = locate(root, f"Annotations/{category}_imagenet")
+    parts = locate(root, f"{category}_imagenet/transfered")
     files = find_files(folder)
-    found: list[tuple] = []
+    found: list[_Object] = []
     problems: list[BadImage] = []
     sources = tuple(lists / f"{one}_list" / f"{category}_{one}.txt" for one in ("train", "test"))
-    count = most = 0
     for path, splits in zip(sources, (("train", "fit"), ("test",)), strict=True):
-        for row in record.read_rows(path, 2, unique=2):
-            name, number = row.words
-            key = f"{name}#{number}"
-            file = files.find(f"{name}.JPEG")
+        objects = List(path, ("name", "number"), unique=2)
+        problems += [BadImage(name, reason) for name, reason in objects.bad.items()]
+        for line, (name, number) in objects.rows.values():
+            key, file = f"{name}#{number}", files.find(f"{name}.JPEG")
             if not file:
-                problems.append(
-                    BadImage(
-                        key, f"in {path.name}, but {name}.JPEG: {files.missing(f'{name}.JPEG')}"
-                    )
-                )
+                reason = f"in {path.name}, but {name}.JPEG: {files.missing(f'{name}.JPEG')}"
+                problems.append(BadImage(key, reason))
                 continue
             try:
                 if not number.isdecimal() or int(number) < 1:
                     raise errors.DataError(
-                        f"{path}, line {row.line}: {errors.shortened(number)} is no number of "
-                        "an object"
+                        f"{path}, line {line}: {errors.shortened(number)} is no number of an object"
                     )
                 box = _object_box(boxes / f"{name}.mat", number)
                 points = _part_points(parts / f"{name}.mat", number)
             except errors.DataError as error:
                 problems.append(BadImage(key, str(error)))
-                continue
-            if count and len(points) != count:
-                raise errors.DataError(
-                    f"{parts / f'{name}.mat'}: {len(points)} parts instead of {count}"
-                )
-            count = len(points)
-            most = max([most, *map(len, points)])
-            found.append((key, file, splits, points, box))
+            else:
+                found.append(_Object(key, file, splits, points, box, parts / f"{name}.mat"))
+    counts = collections.Counter(len(one.points) for one in found)
+    count = counts.most_common(1)[0][0] if found else 0
+    problems += [
+        BadImage(one.key, f"{one.path}: {len(one.points)} parts, where most objects have {count}")
+        for one in found
+        if len(one.points) != count
+    ]
+    found = [one for one in found if len(one.points) == count]
+    most = max([1, *(len(part) for one in found for part in one.points)])
     records = []
-    for key, file, splits, points, box in found:
+    for key, file, splits, points, box, _ in found:
         one = record.file_record(folder, file, files[file], splits, _padded(points, most), box)
         records.append(one._replace(key=key))
     names = tuple(f"part {i}" for i in range(1, count + 1))
-    return record.Listing(records, problems, names, None, sources, instances=max(most, 1))
-
-
-def _find(root: pathlib.Path, name: str) -> pathlib.Path:
-    """Find a folder in the root or in a folder of it."""
-    places = [root / name, *sorted(root.glob(f"*/{name}"))]
-    return next((place for place in places if place.is_dir()), places[0])
+    notes = tuple(files.notes())
+    return record.Listing(records, problems, names, None, sources, instances=most, notes=notes)
 
 
 def _load(path: pathlib.Path, variable: str) -> np.ndarray:

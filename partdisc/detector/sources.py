@@ -11,8 +11,9 @@ from PIL import Image
 
 from partdisc.data import decoding, images
 from partdisc.data.files import find_files
+from partdisc.data.lists import read_lines
 from partdisc.data.preparation import check_usable
-from partdisc.data.record import ENDINGS, read_lines
+from partdisc.data.record import ENDINGS
 from partdisc.errors import DataError
 from partdisc.paths import user_path
 

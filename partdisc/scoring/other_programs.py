@@ -44,11 +44,8 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
         f"predictions: {found.rows} points of {len(found.parts)} parts, at most "
         f"{found.scores.shape[2]} of a part in an image"
     )
-    if found.others:
-        say(
-            f"  {found.others} more are of images that the data set does not use; the first, "
-            f"{found.first_other}"
-        )
+    for note in found.notes:
+        say(f"  {note}")
     test = np.isin(np.arange(len(dataset)), dataset.splits["test"])
     images = listed.images(dataset.keys, dataset.sizes, test)
     used = np.isfinite(found.scores)[..., None]

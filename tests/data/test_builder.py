@@ -332,7 +332,9 @@ def test_a_box_off_the_image_is_a_problem():
     preparation.check_usable((10, 10), np.array([-3.0, 2.0, 4.0, 12.0]))
     preparation.check_usable((10, 10), np.full(4, np.nan))
     for box in ([11.0, 2.0, 14.0, 5.0], [2.0, 2.0, 2.0, 5.0], [2.0, -4.0, 5.0, -0.5]):
-        with pytest.raises(errors.DataError, match="box"):
+        y0, x0, y1, x1 = box
+        found = f"its box, x {x0:g} to {x1:g} and y {y0:g} to {y1:g}, does not meet the image of"
+        with pytest.raises(errors.DataError, match=found):
             preparation.check_usable((10, 10), np.array(box))
 
 

@@ -7,7 +7,9 @@ from PIL import Image
 from partdisc import errors
 from partdisc.data import celeba
 
-HEADER = "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y a b"
+COLUMNS = [f"{part}_{axis}" for part in ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
+           for axis in "xy"]  # fmt: skip
+HEADER = " ".join(COLUMNS)
 
 
 def name(number: int) -> str:
@@ -52,11 +54,6 @@ def test_official_splits_follow_mafl(root, beside):
     }
 
 
-def test_official_without_mafl_trains_on_partition_0(root):
-    listing = celeba.read(root, "official")
-    assert splits_of(listing) == {name(n): ("train",) for n in range(1, 6)}
-
-
 def test_subset_trains_on_the_unlabelled_and_halves_the_others(root):
     found = splits_of(celeba.read(root, "subset"))
     assert found == {
@@ -82,27 +79,33 @@ def test_landmarks_are_y_x_and_nan_where_there_are_none(root):
     assert listing.landmark_names[listing.eyes[1]] == "right eye"
 
 
-def test_the_landmark_file_is_optional(root):
-    (root / "list_landmarks_align_celeba.txt").unlink()
-    assert set(splits_of(celeba.read(root, "subset")).values()) == {("train",)}
-
-
-def test_a_partition_has_three_parts(root):
-    path = root / "list_eval_partition.txt"
-    path.write_text(path.read_text().replace(" 2", " 7"))
-    with pytest.raises(errors.DataError, match="line 7: '7' is none of 0, 1, 2"):
-        celeba.read(root, "official")
+@pytest.mark.parametrize(
+    ("path", "old", "new", "reason"),
+    [
+        ("list_eval_partition.txt", f"{name(4)} 0", f"{name(4)} 7", "line 4: '7' is none of 0, 1"),
+        ("list_eval_partition.txt", f"{name(4)} 0", name(4), "line 4: 1 columns instead of 2"),
+        ("list_landmarks_align_celeba.txt", "4 2", "4 nan", "line 6: 'nan' is no finite number"),
+        ("list_landmarks_align_celeba.txt", "4 2", "4 left", "line 6: 'left' is no finite"),
+        ("list_landmarks_align_celeba.txt", "4 2", "4", "line 6: 10 columns instead of 11"),
+        ("list_landmarks_align_celeba.txt", name(5), name(4), "is in line 6 too, otherwise"),
+    ],
+)
+def test_a_row_of_no_use_costs_its_image_alone(root, path, old, new, reason):
+    text = (root / path).read_text()
+    assert old in text
+    (root / path).write_text(text.replace(old, new))
+    listing = celeba.read(root, "subset")
+    (found,) = [one.reason for one in listing.problems if one.name == name(4)]
+    assert found.startswith(f"{root / path}, ") and reason in found
+    assert set(splits_of(listing)) == {name(n) for n in (1, 2, 3, 5, 6, 7)}
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("3\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 6 7 8 9 10\n", "1 rows, but its first line"),
-        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3\n", "line 3: 4 columns instead of 11"),
-        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 x 7 8 9 10\n", "line 3: 'x' is no"),
-        ("1\n" + HEADER + "\n" + name(1) + " 1 2 3 4 5 nan 7 8 9 10\n", "line 3: 'nan' is no"),
-        ("2\n" + HEADER + 2 * ("\n" + name(1) + " 1 2 3 4 5 6 7 8 9 10"), "line 4: .*line 3 too"),
-        ("", "0 rows"),
+        ("1\n" + HEADER.replace("nose", "chin") + "\n" + name(1), "line 2: .* 'chin_x' is none of"),
+        ("", "no row in it"),
     ],
 )
 def test_a_malformed_landmark_file_is_named(root, text, message):
@@ -113,11 +116,22 @@ def test_a_malformed_landmark_file_is_named(root, text, message):
 
 
 def test_absent_files_are_named(root):
-    (root / "list_eval_partition.txt").unlink()
-    with pytest.raises(errors.DataError, match="list_eval_partition.txt"):
+    with pytest.raises(errors.DataError, match="MAFL: no such folder, and none beside"):
         celeba.read(root, "official")
-    with pytest.raises(errors.DataError, match="img_align_celeba"):
-        celeba.read(root / "nowhere", "official")
+    add_mafl(root / "MAFL")
+    (root / "MAFL" / "testing.txt").rename(root / "MAFL" / "test.txt")
+    with pytest.raises(errors.DataError, match="testing.txt: no such file; there is .*test.txt"):
+        celeba.read(root, "official")
+    (root / "list_landmarks_align_celeba.txt").rename(root / "landmarks_align_celeba.txt")
+    with pytest.raises(errors.DataError, match="list_landmarks_align_celeba.txt: no such file; th"):
+        celeba.read(root, "official")
+    (root / "list_eval_partition.txt").unlink()
+    with pytest.raises(errors.DataError, match="list_eval_partition.txt: no such file"):
+        celeba.read(root, "official")
+    (root / "img_align_celeba").rename(root / "images")
+    with pytest.raises(errors.DataError, match="img_align_celeba: no such folder") as caught:
+        celeba.read(root, "official")
+    assert ".txt" not in str(caught.value)  # A list is no folder.
 
 
 def test_mafl_trains_on_its_own_list(root):
@@ -126,11 +140,6 @@ def test_mafl_trains_on_its_own_list(root):
         name(1): ("train", "fit"), name(2): ("train", "fit"), name(3): ("test",),
         name(6): ("train",),
     }  # fmt: skip
-
-
-def test_mafl_needs_its_lists(root):
-    with pytest.raises(errors.DataError, match="MAFL: no such folder"):
-        celeba.read(root, "mafl")
 
 
 @pytest.fixture
@@ -153,11 +162,12 @@ def wild(root, rng):
 
 
 def test_in_the_wild_faces_have_boxes(wild):
+    add_mafl(wild / "MAFL")
     listing = celeba.read(wild, "official", wild=True)
     samples = {one.key: one.load() for one in listing.records}
     np.testing.assert_array_equal(samples[name(1)].box, [1.5, 0.5, 11.5, 10.5])
     assert np.isnan(samples[name(3)].box).all()  # Without area, as 101283.jpg.
-    assert len(listing.sources) == 3 and listing.sources[0].parent.name == "Eval"
+    assert len(listing.sources) == 5 and listing.sources[0].parent.name == "Eval"
 
 
 def test_scops_keeps_photos_with_large_faces(wild):
@@ -181,39 +191,112 @@ def test_real_celeba_has_no_image_in_train_and_test(real_data):
         assert np.abs(eyes[:, 0] - 111).max() < 12 and eyes[1, 1] - eyes[0, 1] > 20
 
 
-def as_table(path, header):
-    """Write a list as mirrors have it: commas, a header, no count."""
-    lines = [line.split() for line in path.read_text().splitlines() if "jpg" in line]
-    rows = [header, *(",".join(words) for words in lines)]
-    path.with_suffix(".csv").write_text("\n".join(rows) + "\n")
+def rows_of(path):
+    """Return the rows of a list, without count and header."""
+    return [line.split() for line in path.read_text().splitlines() if "jpg" in line]
+
+
+def as_table(path, columns, order=None, separator=",", quote=""):
+    """Write a list as mirrors have it: with separators, maybe a header, no count."""
+    order = order or range(len(columns))
+    rows = [columns, *rows_of(path)]
+    lines = [separator.join(f"{quote}{row[i]}{quote}" for i in order) for row in rows]
+    path.with_suffix(".csv").write_text("\n".join(lines) + "\n")
     path.unlink()
 
 
-def test_mirrors_with_tables_nested_folders_and_pngs_are_the_same(root):
+def content(listing):
+    return [(one.key, one.splits, str(one.points.tolist())) for one in listing.records]
+
+
+TABLES = {
+    "comma": {},
+    "semicolon": {"separator": ";"},
+    "tab": {"separator": "\t"},
+    "quotes": {"quote": '"'},
+    "y before x": {"order": [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9]},
+    "right eye first": {"order": [0, 3, 4, 1, 2, 5, 6, 7, 8, 9, 10]},
+    "all x, then all y": {"order": [0, 1, 3, 5, 7, 9, 2, 4, 6, 8, 10]},
+    "names last": {"order": [*range(1, 11), 0]},
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "header"),
+    [(table, True) for table in TABLES]
+    + [(table, False) for table, how in TABLES.items() if "order" not in how],
+)
+def test_tables_of_mirrors_are_read_by_their_header(root, table, header):
     add_mafl(root / "MAFL")
-    expected = {
-        splits: [(one.key, one.splits, one.points) for one in celeba.read(root, splits).records]
-        for splits in ("official", "subset")
+    expected = content(celeba.read(root, "official"))
+    lists = {
+        "list_landmarks_align_celeba": (["image_id", *COLUMNS], TABLES[table]),
+        "list_eval_partition": (
+            ["image_id", "partition"],
+            {key: value for key, value in TABLES[table].items() if key != "order"},
+        ),
     }
-    as_table(root / "list_eval_partition.txt", "image_id,partition")
-    as_table(root / "list_landmarks_align_celeba.txt", "image_id,lefteye_x,lefteye_y")
+    for list_name, (columns, how) in lists.items():
+        as_table(root / f"{list_name}.txt", columns, **how)
+        if not header:
+            path = root / f"{list_name}.csv"
+            path.write_text(path.read_text().partition("\n")[2])
+    assert content(celeba.read(root, "official")) == expected
+
+
+@pytest.mark.parametrize("head", ["", "5\n", HEADER + "\n", "image_id " + HEADER + "\n"])
+def test_lists_need_neither_count_nor_header(root, head):
+    expected = content(celeba.read(root, "subset"))
+    path = root / "list_landmarks_align_celeba.txt"
+    path.write_text(head + "\n".join(map(" ".join, rows_of(path))))
+    assert content(celeba.read(root, "subset")) == expected
+
+
+def test_a_header_of_a_list_tells_its_columns(root):
+    expected = content(celeba.read(root, "subset"))
+    path = root / "list_landmarks_align_celeba.txt"
+    rows = [[row[0], *row[:0:-1]] for row in rows_of(path)]
+    path.write_text("5\n" + " ".join(COLUMNS[::-1]) + " \n" + "\n".join(map(" ".join, rows)))
+    assert content(celeba.read(root, "subset")) == expected
+
+
+@pytest.mark.parametrize(
+    ("moved", "to"),
+    [
+        ("list_landmarks_align_celeba.txt", "anno/list_landmarks_align_celeba.txt"),
+        ("list_eval_partition.txt", "EVAL/List_Eval_Partition.txt"),
+        ("img_align_celeba", "img/IMG_align_celeba"),
+        ("MAFL", "mafl"),
+        ("MAFL", "../mafl"),
+        ("MAFL/training.txt", "MAFL/Training.txt"),
+        ("", "CelebA"),
+    ],
+)
+def test_a_layout_may_be_written_and_lie_otherwise(root, moved, to):
+    add_mafl(root / "MAFL")
+    expected = content(celeba.read(root, "official"))
+    if moved:
+        (root / to).parent.mkdir(exist_ok=True)
+        (root / moved).rename(root / to)
+    else:  # The outer folder of an archive.
+        root.rename(root.with_name("inner"))
+        root.mkdir()
+        root.with_name("inner").rename(root / to)
+    assert content(celeba.read(root, "official")) == expected
+
+
+def test_nested_folders_and_pngs_are_the_same(root):
+    expected = content(celeba.read(root, "subset"))
     images = root / "img_align_celeba"
     images.rename(root / "inner")
     images.mkdir()
     (root / "inner").rename(images / "img_align_celeba")
-    for ending in (".jpg", ".png"):
-        for splits, rows in expected.items():
-            listing = celeba.read(root, splits)
-            found = [(one.key, one.splits, one.points) for one in listing.records]
-            assert len(found) == len(rows)
-            for (key, members, points), (old, before, same) in zip(found, rows, strict=True):
-                assert (key, members) == (old.replace(".jpg", ending), before)
-                np.testing.assert_array_equal(points, same)
-            assert [one.name for one in listing.problems] == [name(9), name(8)[:-4] + ending]
-        if ending == ".jpg":
-            for path in (images / "img_align_celeba").iterdir():
-                path.rename(path.with_suffix(".png"))
-            (root / "img_align_celeba").rename(root / "img_align_celeba_png")
-            (root / "img_align_celeba_png" / "img_align_celeba").rename(
-                root / "img_align_celeba_png" / "img_align_celeba_png"
-            )
+    assert content(celeba.read(root, "subset")) == expected
+    for path in (images / "img_align_celeba").iterdir():
+        path.rename(path.with_suffix(".png"))
+    images.rename(root / "img_align_celeba_png")
+    nested = root / "img_align_celeba_png" / "img_align_celeba"
+    nested.rename(nested.with_name("img_align_celeba_png"))
+    listing = celeba.read(root, "subset")
+    assert content(listing) == [(key.replace("jpg", "png"), *rest) for key, *rest in expected]
+    assert [one.name for one in listing.problems] == [name(9), f"{name(8)[:-4]}.png"]

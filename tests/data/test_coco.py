@@ -304,7 +304,8 @@ NAMES = {
     "caf%C3%A9.jpg": "caf\u00e9.jpg",
     "a%2Fb.jpg": "a/b.jpg",
     "100%25.jpg": "100%25.jpg",
-    "b.jpg": None,
+    "b.jpg": "a/b.jpg",
+    "c/a/b.jpg": "a/b.jpg",
     "c/b.jpg": None,
     "twice.jpg": "twice.jpg",
     "TWICE.JPG": None,
@@ -360,6 +361,21 @@ def test_names_may_lead_beside_the_folder_of_the_file(tmp_path):
     (tmp_path / "annotations" / "all.json").write_text(json.dumps(lists))
     listing = read(tmp_path, "annotations/all.json", "")
     assert [one.key for one in listing.records] == ["images/a.jpg"] and not listing.problems
+
+
+@pytest.mark.parametrize("name", ["{0}/full/a.jpg", "../../full/a.jpg"])
+def test_a_path_outside_of_the_root_is_no_namesake_of_it(tmp_path, name):
+    for file in ("full/a.jpg", "root/set/a.jpg", "root/set/b.jpg"):
+        save(tmp_path / file, np.zeros((4, 4, 3), np.uint8))
+    names = [name.format(tmp_path), "/gone/b.jpg"]
+    lists = {"images": [{"id": i, "file_name": one} for i, one in enumerate(names)],
+             "categories": PARTS, "annotations": [part(1, 7, BOX)]}  # fmt: skip
+    (tmp_path / "root" / "set" / "all.json").write_text(json.dumps(lists))
+    listing = read(tmp_path / "root", "set/all.json", "")
+    assert [one.key for one in listing.records] == ["set/b.jpg"]
+    (problem,) = listing.problems
+    assert problem.reason.startswith("in all.json, but that file lies outside of")
+    assert "found: 1, such as '/gone/b.jpg', taken as b.jpg" in listing.notes[-1]
 
 
 def test_a_test_file_without_keypoints_is_named(tmp_path):

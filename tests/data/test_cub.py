@@ -6,13 +6,15 @@ import pytest
 from partdisc import errors
 from partdisc.data import cub
 
+KEYS = ("a/one.jpg", "a/two.jpg", "b/one.jpg")
+
 
 @pytest.fixture
 def root(tmp_path):
     """Images 3, 7 and 20, two parts; nothing but image 3 has its part 1 visible."""
     root = tmp_path
     (root / "parts").mkdir()
-    for key in ("a/one.jpg", "a/two.jpg", "b/one.jpg"):
+    for key in KEYS:
         (root / "images" / key).parent.mkdir(parents=True, exist_ok=True)
         (root / "images" / key).write_bytes(b"x")
     write = {
@@ -53,30 +55,54 @@ def test_splits_parts_and_boxes(root):
         ("bounding_boxes.txt", "20 1 1 2 2\n", "", ("b/one.jpg", "id 20 is not in bounding_boxes")),
         ("train_test_split.txt", "20 1\n", "", ("b/one.jpg", "id 20 is not in train_test_split")),
         ("parts/part_locs.txt", "20 1 0 0 0\n20 2 0 0 0\n", "", ("b/one.jpg", "part_locs.txt")),
+        ("images.txt", "7 a", "7 b/one.jpg\n7 a", ("7", "line 3: '7' is in line 2 too, otherwise")),
+        ("images.txt", "7 a/two.jpg", "7", ("7", "images.txt, line 2: 1 columns instead of 2")),
+        ("bounding_boxes.txt", "20 1 1 2 2", "20 1 1 2", ("b/one.jpg", "line 3: 4 columns")),
+        ("bounding_boxes.txt", "20 1 1", "20 1 wide", ("b/one.jpg", "'wide' is no finite number")),
+        ("bounding_boxes.txt", "20 1", "20 nan", ("b/one.jpg", "line 3: 'nan' is no finite")),
+        ("bounding_boxes.txt", "134.0 303", "134.0 0", ("a/one.jpg", "134 wide and 0 high, with")),
+        ("bounding_boxes.txt", "134.0", "-134.0", ("a/one.jpg", "its box is -134 wide and 303")),
+        (
+            "bounding_boxes.txt",
+            "20 1 1 2 2",
+            "20 1 1 2 2\n3 1 1 2 2",
+            ("a/one.jpg", "line 4: '3' is in line 1"),
+        ),
+        ("parts/part_locs.txt", "7 2 8.0", "7 2 nan", ("a/two.jpg", "line 4: 'nan' is no finite")),
+        ("parts/part_locs.txt", "7 2 8.0", "7 9 8.0", ("a/two.jpg", "'9' is none of 1, 2")),
+        ("parts/part_locs.txt", "7 2 8.0", "7 1 8.0", ("a/two.jpg", "'7 1' is in line 3 too")),
+        ("train_test_split.txt", "7 0", "7 yes", ("a/two.jpg", "line 2: 'yes' is none of 0, 1")),
     ],
 )
-def test_lists_that_disagree_are_problems(root, path, old, new, problem):
+def test_a_row_of_no_use_costs_its_image_alone(root, path, old, new, problem):
     text = (root / path).read_text()
     assert old in text
     (root / path).write_text(text.replace(old, new))
     listing = cub.read(root)
     name, reason = problem
     assert any(one.name == name and reason in one.reason for one in listing.problems)
-    assert name not in [one.key for one in listing.records]
+    keys = [one.key for one in listing.records]
+    lost = name if name in KEYS else "a/two.jpg"
+    assert keys == [key for key in KEYS if key != lost]
+
+
+@pytest.mark.parametrize("row", ["3 2 nan nan 0", "3 2 x y 0", "3 2 1e308 -1 0"])
+def test_where_an_unseen_part_lies_is_not_read(root, row):
+    path = root / "parts/part_locs.txt"
+    path.write_text(path.read_text().replace("3 2 0.0 0.0 0", row))
+    listing = cub.read(root)
+    assert len(listing.records) == 3 and not listing.problems
+    assert np.isnan(listing.records[0].points[1]).all()
 
 
 @pytest.mark.parametrize(
     ("path", "text", "message"),
     [
-        ("bounding_boxes.txt", "3 1 2 3\n", "line 1: 4 columns instead of 5"),
-        ("bounding_boxes.txt", "3 1 2 3 wide\n", "line 1: 'wide' is no finite number"),
-        ("bounding_boxes.txt", "3 1 2 3 4\n\n3 1 2 3 5\n", "line 3: '3' is in line 1 too"),
-        ("parts/part_locs.txt", "3 1 1 1 1\n3 1 1 1 1\n", "line 2: '3 1' is in line 1 too"),
-        ("parts/part_locs.txt", "3 9 1 1 1\n", "line 1: part 9 is not in parts.txt"),
+        ("bounding_boxes.txt", "", "no row in it"),
+        ("images.txt", "\n\n", "no row in it"),
         ("parts/parts.txt", "1 back\n\n2\n", "line 3: needs a number and a name"),
         ("parts/parts.txt", "1 back\n1 tail\n", "line 2: '1 tail' is there twice"),
         ("parts/parts.txt", "1 back\n2\tback\n", "line 2: .* is there twice"),
-        ("train_test_split.txt", "3 1\n7 yes\n", "line 2: 'yes' is none of 0, 1"),
     ],
 )
 def test_malformed_lists_are_named(root, path, text, message):
@@ -112,7 +138,11 @@ def test_one_species_alone(root):
         cub.read(root, "3")
     (root / "image_class_labels.txt").write_text("3 001\n7 001\n20 002\n")
     assert len(cub.read(root, "1").records) == 2
-    for text, message in (("", "no species in it"), ("3 sparrow\n", "line 1: 'sparrow' is no")):
+    (root / "image_class_labels.txt").write_text("3 1\n7 sparrow\n20 2\n")
+    listing = cub.read(root, "1")
+    assert [one.key for one in listing.records] == ["a/one.jpg"]
+    assert [one.name for one in listing.problems] == ["a/two.jpg"]
+    for text, message in (("", "no row in it"), ("3 sparrow\n", "line 1: 'sparrow' is no")):
         (root / "image_class_labels.txt").write_text(text)
         with pytest.raises(errors.DataError, match=message):
             cub.read(root, "1")
@@ -146,14 +176,18 @@ def test_the_outer_folder_of_the_archive_may_be_named(root, tmp_path):
     # In two folders it is not told which one is meant.
     (outer / "copy").mkdir()
     (outer / "copy" / "images.txt").write_text("")
-    with pytest.raises(errors.DataError, match="images: no such folder"):
+    with pytest.raises(errors.DataError, match="images.txt: no such file"):
         cub.read(outer)
 
 
-def test_a_list_by_another_name_is_said(root):
+def test_letter_case_does_not_count_and_another_name_is_said(root):
+    expected = [one.key for one in cub.read(root).records]
     (root / "images.txt").rename(root / "Images.TXT")
-    with pytest.raises(errors.DataError, match="images.txt: no such file; there is .*Images.TXT"):
-        cub.read(root)
+    (root / "parts").rename(root / "Parts")
+    assert [one.key for one in cub.read(root).records] == expected
+    (root / "images").rename(root / "images_v2")
     with pytest.raises(errors.DataError, match=r"images: no such folder; there is .*images_v2"):
-        (root / "images").rename(root / "images_v2")
+        cub.read(root)
+    (root / "train_test_split.txt").rename(root / "train_test_splits.txt")
+    with pytest.raises(errors.DataError, match=r"split.txt: no such file; there is .*_splits.txt"):
         cub.read(root)

@@ -1,10 +1,11 @@
 """Files below a folder: links, what systems put there, and names written otherwise."""
 
 import os
+import pathlib
 
 import pytest
 
-from partdisc.data.files import absent, find_files, inner
+from partdisc.data.files import Place, absent, find_files, locate
 from partdisc.errors import DataError
 
 
@@ -51,7 +52,6 @@ def test_a_folder_that_is_a_link_is_a_folder(tmp_path):
         ("stra\u00dfe.jpg", "stra\u00dfe.jpg"),
         ("STRASSE.jpg", "stra\u00dfe.jpg"),
         ("u\u0308ber.jpg", "\u00fcber.jpg"),
-        ("One.jpg", None),
         ("b.jpg", "b.jpg"),
         ("B.JPG", "B.JPG"),
         ("B.jpg", None),
@@ -59,13 +59,88 @@ def test_a_folder_that_is_a_link_is_a_folder(tmp_path):
 )
 def test_a_name_means_the_only_file_that_it_can(tmp_path, name, expected):
     make(tmp_path, "a/One.jpg", "stra\u00dfe.jpg", "\u00fcber.jpg", "b.jpg", "B.JPG")
-    assert find_files(tmp_path).find(name) == expected
+    files = find_files(tmp_path)
+    assert files.find(name) == expected and not files.notes()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("One.jpg", "a/One.jpg"),
+        ("one.JPG", "a/One.jpg"),
+        ("/One.jpg", "a/One.jpg"),
+        ("c/a/One.jpg", "a/One.jpg"),
+        ("/home/bob/a/One.jpg", "a/One.jpg"),
+        ("C:\\bob\\A\\one.jpg", "a/One.jpg"),
+        ("../../a/One.jpg", "a/One.jpg"),
+        ("https://host/a/One.jpg", "a/One.jpg"),
+        ("images/b.jpg", "b.jpg"),
+        ("c/One.jpg", None),
+        ("two.jpg", None),
+        ("x/B.jpg", None),
+    ],
+)
+def test_the_end_of_a_path_is_taken_and_said(tmp_path, name, expected):
+    make(tmp_path, "a/One.jpg", "b.jpg", "B.JPG", "a/two.jpg", "b/two.jpg")
+    files = find_files(tmp_path)
+    assert files.find(name) == expected
+    said = f"was found: 1, such as {name!r}, taken as {expected}"
+    assert [note.partition("path ")[2] for note in files.notes()] == [said] * bool(expected)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A root with pictures in `here` and `there`, and one of the same name outside of it."""
+    root = make(tmp_path / "root", "here/1.jpg", "here/2.jpg", "there/1.jpg", "there/3.jpg")
+    make(tmp_path, "full/1.jpg", "full/9.jpg")
+    (root / "here" / "9.jpg").symlink_to(tmp_path / "full" / "9.jpg")
+    (tmp_path / "alias").symlink_to(root)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("1.jpg", "here/1.jpg"),
+        ("{root}/here/1.jpg", "here/1.jpg"),
+        ("{root}/there/1.jpg", "there/1.jpg"),
+        ("{root}/there/../here/2.jpg", "here/2.jpg"),
+        ("{root}/../alias/there/3.jpg", "there/3.jpg"),
+        ("../there/1.jpg", "there/1.jpg"),
+        ("../There/3.JPG", "there/3.jpg"),
+        ("{root}/../full/9.jpg", "here/9.jpg"),  # There by a link.
+    ],
+)
+def test_a_path_that_exists_below_the_root_is_the_image(pictures, name, expected):
+    place = Place(pictures, pathlib.Path("here"))
+    assert place.key(name.format(root=pictures)) == expected and not place.notes()
+    place = Place(pictures.parent / "alias", pathlib.Path("here"))
+    assert place.key(name.format(root=pictures)) == expected
+
+
+@pytest.mark.parametrize("name", ["{root}/../full/1.jpg", "../../full/1.jpg"])
+def test_a_path_that_exists_elsewhere_is_no_namesake_of_it(pictures, name):
+    place = Place(pictures, pathlib.Path("here"))
+    name = name.format(root=pictures)
+    assert place.key(name) is None and not place.notes()
+    assert place.missing(name).startswith(f"that file lies outside of {pictures}; set config.data")
+
+
+@pytest.mark.parametrize("name", ["/nowhere/2.jpg", "../val/2.jpg", "val/2.jpg"])
+def test_a_namesake_of_a_path_that_is_not_there_is_said(pictures, name):
+    place = Place(pictures, pathlib.Path("here"))
+    assert place.key(name) == "here/2.jpg"
+    assert place.notes() == [
+        f"names of which only the end of the path was found: 1, such as {name!r}, taken as 2.jpg"
+    ]
 
 
 def test_what_is_missing_has_a_nearest_one(tmp_path):
-    files = find_files(make(tmp_path, "a/one.jpg", "b.jpg", "B.JPG", "0008.jpg"))
+    files = find_files(make(tmp_path, "a/one.jpg", "b.jpg", "B.JPG", "0008.jpg", "c/b.jpg"))
     assert files.missing("c/one.jpg") == "no such file; the nearest is a/one.jpg"
-    assert files.missing("B.jpg") == "no such file, but B.JPG and b.jpg"
+    assert files.missing("B.jpg") == "no such file; it may be B.JPG or b.jpg"
+    make(tmp_path, "d/b.jpg", "d/x.jpg", "e/x.jpg")
+    assert find_files(tmp_path).missing("x.jpg") == "no such file; it may be d/x.jpg or e/x.jpg"
     # Another number is no slip of the pen.
     assert files.missing("0009.jpg") == "no such file"
     assert find_files(tmp_path).missing("a/oen.jpg") == "no such file; the nearest is a/one.jpg"
@@ -77,16 +152,38 @@ def test_an_absent_path_names_what_is_there(tmp_path):
     assert absent(wanted) == f"{wanted}: no such file; there is {tmp_path / 'Images'}"
     wanted = tmp_path / "lists" / "trian.txt"
     assert absent(wanted) == f"{wanted}: no such file; there is {tmp_path / 'lists' / 'train.txt'}"
+    # A file is no folder, and none a file.
+    wanted = tmp_path / "lists" / "train.tx"
+    (tmp_path / "lists" / "train.t").mkdir()
+    assert absent(wanted) == f"{wanted}: no such file; there is {tmp_path / 'lists' / 'train.txt'}"
+    assert absent(wanted, "folder").endswith(f"there is {tmp_path / 'lists' / 'train.t'}")
     wanted = tmp_path / "zzz"
     assert absent(wanted, "folder") == f"{wanted}: no such folder; {tmp_path} has nothing like it"
     with pytest.raises(DataError, match="images: no such folder; there is"):
         find_files(tmp_path / "images")
 
 
-def test_the_inner_folder_is_found_where_there_is_one(tmp_path):
-    make(tmp_path, "set/list.txt", "other/x.txt", "file")
-    assert inner(tmp_path, "list.txt") == tmp_path / "set"
-    assert inner(tmp_path / "set", "list.txt") == tmp_path / "set"
-    make(tmp_path, "again/list.txt")
-    assert inner(tmp_path, "list.txt") == tmp_path
-    assert inner(tmp_path / "none", "list.txt") == tmp_path / "none"
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("list.txt", "set/list.txt"),
+        ("LIST.TXT", "set/list.txt"),
+        ("Lists/a.txt", "set/lists/a.txt"),
+        ("a.txt", "set/lists/a.txt"),
+        ("lists", "set/lists"),
+        ("x.txt", "x.txt"),
+        ("twice.txt", None),
+        ("deep.txt", None),
+        ("system.txt", None),
+        ("Both.txt", None),
+        ("BOTH.txt", "BOTH.txt"),
+        ("set/list.txt/x", None),
+    ],
+)
+def test_what_a_layout_has_is_found_in_folders_and_in_any_case(tmp_path, name, expected):
+    make(tmp_path, "set/list.txt", "set/lists/a.txt", "x.txt", "other/x.txt", "a/twice.txt",
+         "b/twice.txt", "a/b/c/deep.txt", "__MACOSX/system.txt", ".x/system.txt", "both.txt",
+         "BOTH.txt")  # fmt: skip
+    found = locate(tmp_path, name)
+    assert found == tmp_path / (expected or name) and found.exists() == bool(expected)
+    assert locate(tmp_path / "none", name) == tmp_path / "none" / name

@@ -37,18 +37,29 @@ def test_splits_and_points(root):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("old", "new", "reason"),
     [
-        (f"a.jpg {POINTS}", "line 1: 11 columns instead of 15"),
-        (f"a.jpg {POINTS} 1 1 1 1\na.jpg {POINTS} 1 1 1 1", "line 2: 'a.jpg' is in line 1 too"),
-        ("a.jpg inf 1 1 1 1 1 1 1 1 1 1 1 1 1", "line 1: 'inf' is no finite number"),
+        ("1 2 2 3\r\n", "1 2 2\r\n", "line 1: 14 columns instead of 15"),
+        ("2 2 3\r\n", "2 2 3\r\n lfw_5590\\a.jpg 7" + POINTS[1:] + " 1 2 2 3\r\n", "line 2: TWICE"),
+        ("10 20", "inf 20", "line 1: 'inf' is no finite number"),
+        ("10 20", "10 left", "line 1: 'left' is no finite number"),
     ],
 )
-def test_malformed_lists_are_named(root, text, message):
-    (root / "training.txt").write_text(text)
-    with pytest.raises(errors.DataError, match=message) as caught:
+def test_a_row_of_no_use_costs_its_image_alone(root, old, new, reason):
+    path = root / "training.txt"
+    path.write_text(path.read_bytes().decode().replace(old, new, 1), newline="")
+    listing = mtfl.read(root)
+    assert [one.key for one in listing.records] == ["net_7876/b.jpg", "AFLW/d.jpg"]
+    assert dict(listing.problems)["lfw_5590/a.jpg"] == f"{path}, {reason}".replace(
+        "TWICE", "'lfw_5590\\a.jpg' is in line 1 too, otherwise"
+    )
+    assert listing.notes[1:] == ("1 images are in neither list",)
+
+
+def test_an_empty_list_is_named(root):
+    (root / "testing.txt").write_text(" \n")
+    with pytest.raises(errors.DataError, match="testing.txt: no row in it"):
         mtfl.read(root)
-    assert "training.txt" in str(caught.value)
 
 
 def test_real_mtfl(real_data):
