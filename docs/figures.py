@@ -149,8 +149,8 @@ def ablation(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def worth(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
-    """Write what each deviation from the paper is worth, with seed 0."""
+def worth(outcomes: Outcomes, datasets: tuple[str, ...], other: str) -> str:
+    """Write what each deviation is worth, with seed 0; all of them together by another file."""
     columns = [
         (data, key)
         for data in datasets
@@ -159,7 +159,7 @@ def worth(outcomes: Outcomes, datasets: tuple[str, ...]) -> str:
     rows = [_head(columns)]
     rows.append(_row("(clustering, three seeds)", outcomes, columns, {}, "clustering"))
     rows.append(_row("(nothing, three seeds)", outcomes, columns, {}))
-    rows.append(_row("(all of them, three seeds)", outcomes, columns, PAPER))
+    rows.append(_row("(all of them, three seeds)", load(other), columns, PAPER))
     first = Outcomes({run: one for run, one in outcomes.items() if run.seed == 0})
     rows.append(_row("(nothing, seed 0)", first, columns, {}))
     rows += [_row(each.name, first, columns, each.paper) for each in DEVIATIONS]

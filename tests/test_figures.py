@@ -114,8 +114,10 @@ def test_changes_that_come_to_the_defaults_are_the_defaults(filled):
 def test_what_a_deviation_is_worth_is_of_seed_0(figures, filled):
     records = [record("cub", seed, {}, 40.0 + seed) for seed in range(3)]
     put_back = figures.DEVIATIONS[0]
-    page = filled("worth net cub", *records, record("cub", 0, put_back.paper, 38.0),
-                  record("cub", 1, put_back.paper, 20.0))  # fmt: skip
+    page = filled("worth net cub net", *records, record("cub", 0, put_back.paper, 38.0),
+                  record("cub", 1, put_back.paper, 20.0),
+                  record("cub", 2, figures.PAPER, 30.0))  # fmt: skip
+    assert "| (all of them, three seeds) | 30.0 |" in page
     assert "| (nothing, three seeds) | 41.0 ± 1.0 |" in page
     assert "| (nothing, seed 0) | 40.0 |" in page and f"| {put_back.name} | 38.0 |" in page
 
