@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # Changes when what is written to the cache does.
-_FORMAT = 4
+_FORMAT = 5
 # Images with a shorter side, pixels, are warned of.
 SMALL = 32
 
