@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from partdisc.data.decoding import MAX_PIXELS
 from partdisc.detector import Source, find_sources
-from partdisc.detector.sources import load, sources_of
+from partdisc.detector.sources import load as load_within
+from partdisc.detector.sources import sources_of
 from partdisc.errors import DataError
+
+
+def load(picture):
+    return load_within(picture, MAX_PIXELS)
 
 
 @pytest.fixture
