@@ -89,6 +89,12 @@ class Listing(NamedTuple):
     annotations: int = 0
 
 
+def may_be_image(unread: str) -> bool:
+    """Say whether a name of `Names.unread` may be of an image, or of a folder of images."""
+    ending = pathlib.PurePath(unread).suffix.lower()
+    return unread.endswith("/") or not ending or ending in ENDINGS
+
+
 def file_record(
     folder: pathlib.Path,
     key: str,

@@ -13,7 +13,7 @@ from partdisc.data import decoding, images
 from partdisc.data.files import find_files
 from partdisc.data.lists import read_lines
 from partdisc.data.preparation import check_usable
-from partdisc.data.record import ENDINGS
+from partdisc.data.record import ENDINGS, may_be_image
 from partdisc.errors import DataError
 from partdisc.paths import user_path
 
@@ -46,8 +46,11 @@ def find_sources(given: str) -> list[Source]:
     """
     path = user_path(given)
     if path.is_dir():
-        names = [name for name in find_files(path) if name.lower().endswith(ENDINGS)]
-        found = [Source(name, path / name) for name in names]
+        files = find_files(path)
+        names = [name for name in files if name.lower().endswith(ENDINGS)]
+        # Reading them says what is wrong.
+        names += [name for name in files.unread if may_be_image(name)]
+        found = [Source(name, path / name) for name in sorted(names)]
     elif path.suffix.lower() == ".txt" and path.is_file():
         lines = (line.partition("#")[0].strip() for line in read_lines(path))
         found = [Source(line, path.parent / user_path(line)) for line in lines if line]
@@ -55,7 +58,11 @@ def find_sources(given: str) -> list[Source]:
         found = [Source(path.name, path)]
     else:
         files = sorted(glob.glob(str(path), recursive=True))
-        found = [Source(file, pathlib.Path(file)) for file in files if os.path.isfile(file)]
+        found = [
+            Source(file, pathlib.Path(file))
+            for file in files
+            if os.path.isfile(file) or not os.path.exists(file)  # A broken link is said to be one.
+        ]
     if not found:
         raise DataError(
             f"{given}: no image there; allowed are a folder with {', '.join(ENDINGS)} files, a "

@@ -48,6 +48,15 @@ def test_a_pattern_a_list_and_one_image(folder):
     assert names(folder / "z.png") == ["z.png"]
 
 
+def test_a_broken_link_is_not_passed_over(folder):
+    for name in ("gone.jpg", "b/card", "b/notes.md"):
+        (folder / name).symlink_to("nowhere")
+    assert names(folder) == ["b/a.jpg", "b/card", "c.JPEG", "gone.jpg", "z.png"]
+    assert names(folder / "*.jpg") == names(folder / "gone.jpg") == [str(folder / "gone.jpg")]
+    with pytest.raises(DataError, match="No such file"):
+        load(find_sources(str(folder / "gone.jpg"))[0].picture)
+
+
 def test_a_list_is_utf_8_with_or_without_its_mark(folder):
     os.rename(folder / "z.png", folder / "zü.png")
     (folder / "list.txt").write_text("zü.png\nb/a.jpg\n", encoding="utf-8-sig")
