@@ -49,7 +49,7 @@ def discover(
             f"where_trained is {shortened(where_trained)}; allowed: {', '.join(WORDS)}"
         )
     there = isinstance(images, str | os.PathLike)
-    config = get_config(os.fspath(images if there else _kept(images, workdir)))
+    config = get_config(os.fspath(images) if there else "")
     for name, value in overrides.items():
         key = name.replace("__", ".")
         check_key(key)
@@ -58,13 +58,15 @@ def discover(
         value = kind(value) if type(value) is int and kind in (float, str) else value
         check_value(key, value)
         config.update_from_flattened_dict({key: value})
+    if not there:
+        config.data.root = str(_kept(images, workdir, config.data.max_pixels))
     experiment.run(config, workdir, "train", experiment.Asked(where_trained))
     if not there:
         _drop_others(pathlib.Path(config.data.root))
     return load(workdir)
 
 
-def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike) -> pathlib.Path:
+def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike, max_pixels: int) -> pathlib.Path:
     """Write pictures that lie in memory to a folder of their own, named by what they hold."""
     with Workdir(workdir) as held:
         draft = held.path / "photos" / ".new.draft"
@@ -74,7 +76,7 @@ def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike) -> pathlib.Pa
         for place, picture in enumerate(pictures):
             content = io.BytesIO()
             try:
-                Image.fromarray(pixels_of(picture)).save(content, "PNG")
+                Image.fromarray(pixels_of(picture, max_pixels)).save(content, "PNG")
             except DataError as error:
                 raise DataError(f"picture {place}: {error}") from None
             found.update(hashlib.sha256(content.getvalue()).digest())

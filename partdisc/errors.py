@@ -7,8 +7,23 @@ def shortened(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def one_line(text: str) -> str:
+    """Return a text as it is printed: what is no letter, such as the end of a line, is escaped.
+
+    A file's name may hold anything.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 class PartdiscError(Exception):
     """Say in one line what was found, where, and what is allowed."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class ConfigError(PartdiscError):

@@ -3,6 +3,9 @@
 import os
 import pathlib
 
+# The file that every work directory has: what lies beside it is the program's own.
+MARK = "partdisc.json"
+
 
 def user_path(given: str | os.PathLike) -> pathlib.Path:
     """Return the path that a user means: `~` is their home, and `$NAME` what it stands for."""

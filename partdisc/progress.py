@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+from partdisc.errors import one_line
+
 _Item = TypeVar("_Item")
 
 _PERIOD = 10.0  # seconds between lines
@@ -143,11 +145,11 @@ def duration(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """Print a line to stdout, at once; characters that it has no code for are escaped."""
+    """Print a line to stdout, at once; characters that it cannot show are escaped."""
     if _silent:
         return
     encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    print(one_line(text).encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 class Table(NamedTuple):
@@ -182,6 +184,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
             raise ValueError(f"table {title!r}: {len(columns)} columns, but a row is {row}")
     if not rows:
         return
+    rows = [[one_line(cell) for cell in row] for row in rows]
     right = [all(_is_number(cell) for cell in column) for column in zip(*rows, strict=True)]
     if _is_terminal(sys.stdout):
         _framed(title, columns, rows, right)

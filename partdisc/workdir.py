@@ -16,12 +16,11 @@ import numpy as np
 
 from partdisc import devices
 from partdisc.errors import WorkdirError
-from partdisc.paths import user_path
+from partdisc.paths import MARK, user_path
 from partdisc.progress import say
 
 # Raised by hand whenever a stage's code changes what its file means.
 FORMAT = 3
-MARK = "partdisc.json"
 _SEAL = "finished.json"
 # What is not whole yet bears such a name.
 _DRAFTS = (".*.draft*", "*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*")

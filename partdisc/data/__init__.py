@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # Changes when what is written to the cache does.
-_FORMAT = 4
+_FORMAT = 5
 # Images with a shorter side, pixels, are warned of.
 SMALL = 32
 
@@ -142,7 +142,7 @@ def list_dataset(
     )
     if wanted.flip:
         for one in [one for one in records if "train" in one.splits]:
-            records.append(mirrored(one))
+            records.append(mirrored(one, wanted.max_pixels))
             name = contents.digest(found[one.key].hash.encode(), b"mirrored")
             found[records[-1].key] = contents.Content(name)
     head = (wanted.name, wanted.max_pixels, listing.landmark_names, listing.instances)

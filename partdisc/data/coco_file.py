@@ -9,7 +9,7 @@ from partdisc import errors
 from partdisc.data.bad_images import BadImage
 from partdisc.data.coco_ids import Entries, is_id
 from partdisc.data.files import absent
-from partdisc.errors import shortened
+from partdisc.errors import one_line, shortened
 from partdisc.paths import user_path
 
 # What compressed files begin with.
@@ -89,7 +89,7 @@ class CocoFile:
             for one in several:
                 fault = f"its id {same!r} is that of another image too"
                 self.problems.append(
-                    BadImage(f"{self.path.name}: {shown(one['file_name'])}", fault)
+                    BadImage(f"{self.path.name}: {one_line(one['file_name'])}", fault)
                 )
         return images
 
@@ -152,7 +152,7 @@ class CocoFile:
         category = self.categories.meant(fields.get("category_id"))
         name = f"annotation {fields['id']}" if is_id(fields.get("id")) else f"annotations[{i}]"
         if image is not None:
-            name = f"{name} ({shown(self.images[image]['file_name'])})"
+            name = f"{name} ({one_line(self.images[image]['file_name'])})"
         for key, found, table in (
             ("image_id", image, "the images that can be used"),
             ("category_id", category, "the categories"),
@@ -162,11 +162,6 @@ class CocoFile:
                 self.odd.append(BadImage(name, fault))
                 return None
         return Annotation(name, image, self.categories[category]["name"], fields)
-
-
-def shown(name: str) -> str:
-    """Return the name of an image as messages show it, in one line."""
-    return name if name.isprintable() else shortened(name)
 
 
 def declared_size(image: dict) -> tuple[int, int] | None:

@@ -8,9 +8,10 @@ import numpy as np
 
 from partdisc.data import record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.coco_file import CocoFile, declared_size, shown
+from partdisc.data.coco_file import CocoFile, declared_size
 from partdisc.data.coco_objects import Object
 from partdisc.data.files import Place
+from partdisc.errors import one_line
 
 
 class Used(NamedTuple):
@@ -73,7 +74,7 @@ class Images:
         return self._place.key(name) or self._place.key(urllib.parse.unquote(name))
 
     def _named(self, one: dict) -> str:
-        return shown(self._place.named(one["file_name"]))
+        return one_line(self._place.named(one["file_name"]))
 
     def _missing(self, name: str) -> str:
         reason = f"in {self._file.path.name}, but {self._place.missing(name)}"

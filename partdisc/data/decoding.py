@@ -17,6 +17,15 @@ import numpy as np
 from PIL import Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
 from partdisc import errors
+from partdisc.data.bit_depth import (
+    deep_colours,
+    is_whole,
+    of_grey,
+    of_halves,
+    of_upper,
+    read_lower,
+    read_upper,
+)
 from partdisc.data.png import has_late_metadata, sound_png
 
 # An image of more pixels is refused before it is decompressed, where no other limit is given.
@@ -52,8 +61,6 @@ _UPRIGHT = {
 
 # Orientations that swap height and width.
 _TURNED = (5, 6, 7, 8)
-# How many bits of 16 cameras and instruments use.
-_BITS = (8, 10, 12, 14, 16)
 
 # What Pillow finds odd about metadata is of no use to who looks for parts.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
@@ -120,14 +127,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 def examine(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Decoded:
     """Decode an image as `decode` does, and say what had to be done to read it."""
-    with _opened(data, max_pixels) as image:
-        deep = _has_deep_colours(image)
-        found = _upright(image)
-        if deep and np.asarray(found).max() < 1 << (_BITS[-2] - 8):
-            with _opened(data, max_pixels) as again:
-                again.tile = [tile._replace(args=tile.args[:-1] + "L") for tile in again.tile]
-                return _of_deep_colours(found, _upright(again))
-        return _rgb(found)
+    return _read(data, 1, max_pixels)
 
 
 def decode_smaller(data: bytes, divisor: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -144,10 +144,7 @@ def decode_smaller(data: bytes, divisor: int, *, max_pixels: int = MAX_PIXELS) -
     Raises:
         errors.DataError: as of `decode`.
     """
-    with _opened(data, max_pixels) as image:
-        if divisor > 1:
-            _draft(image, tuple(-(-side // divisor) for side in image.size))
-        return _rgb(_upright(image)).pixels
+    return _read(data, divisor, max_pixels).pixels
 
 
 def check(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Checked:
@@ -157,7 +154,7 @@ def check(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Checked:
         errors.DataError: as of `decode`.
     """
     with _opened(data, max_pixels) as image:
-        stored, deep = image.size[::-1], image.mode[0] in "IF" or _has_deep_colours(image)
+        stored, deep = image.size[::-1], image.mode[0] in "IF" or deep_colours(image)
         # All of it is read, and a JPEG not spread out to all its pixels.
         _draft(image, (1, 1))
         _load(image)
@@ -243,49 +240,31 @@ def _orientation(image: Image.Image, exif: Callable[[Image.Image], Image.Exif]) 
     return found if found in _UPRIGHT else 1
 
 
-def _has_deep_colours(image: Image.Image) -> bool:
-    """Say whether 16 bits a colour are stored, of which Pillow would give the upper 8."""
-    return bool(image.tile) and str(image.tile[0].args).endswith(";16B") and image.mode[0] == "R"
-
-
-def _of_deep_colours(upper: Image.Image, lower: Image.Image) -> Decoded:
-    """Return the image whose colours, and alpha, have these upper and lower bytes."""
-    values = 256 * np.asarray(upper).astype(np.int64) + np.asarray(lower)
-    colours = _of_bits(values[..., :3])
-    if values.shape[-1] == 3:
-        return colours
-    alpha = _of_bits(values[..., 3:]).pixels[..., :1]
-    layer = Image.fromarray(np.concatenate([colours.pixels, alpha], axis=-1))
-    return _rgb(layer)._replace(note=colours.note)
+def _read(data: bytes, divisor: int, max_pixels: int) -> Decoded:
+    """Decode an image, at a fraction of its size where its format does that at once."""
+    with _opened(data, max_pixels) as image:
+        if divisor > 1:
+            _draft(image, tuple(-(-side // divisor) for side in image.size))
+        raw_mode = deep_colours(image)
+        if not raw_mode:
+            return _rgb(_upright(image))
+        read_upper(image, raw_mode)
+        upper = _upright(image)
+        if is_whole(upper):
+            return _rgb(of_upper(upper, raw_mode))
+        with _opened(data, max_pixels) as again:
+            read_lower(again, raw_mode)
+            found, note = of_halves(upper, _upright(again), raw_mode)
+        return _rgb(found)._replace(note=note)
 
 
 def _rgb(image: Image.Image) -> Decoded:
-    if image.mode.startswith("I"):  # Pillow's own conversion would clip it.
-        return _of_bits(np.asarray(image)[..., None])
-    if image.mode == "F":
-        return _of_bits(_whole_numbers(np.asarray(image))[..., None])
+    note = ""
+    if image.mode[0] in "IF":  # Pillow's own conversion would clip it.
+        image, note = of_grey(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image)
         image = white
-    return Decoded(np.array(image.convert("RGB")))
-
-
-def _whole_numbers(values: np.ndarray) -> np.ndarray:
-    """Return floating point pixels, which go to 1 or to some number of bits, as whole numbers."""
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise errors.DataError("its pixels are not finite numbers from 0 on")
-    return (values * (65535 if values.max() <= 1 else 1)).astype(np.int64)
-
-
-def _of_bits(values: np.ndarray) -> Decoded:
-    """Return pixels of up to 16 bits [H, W, 1 or 3] by the bits that they use."""
-    values = values.astype(np.int64)
-    most = int(values.max(initial=0))
-    if values.min(initial=0) < 0 or most >= 1 << _BITS[-1]:
-        raise errors.DataError("its pixels have more than 16 bits")
-    bits = next(bits for bits in _BITS if most < 1 << bits)
-    note = f"16-bit, of which {bits} are used: it is scaled by these" if bits < 16 else ""
-    scaled = (values >> (bits - 8)).astype(np.uint8)
-    return Decoded(np.ascontiguousarray(np.broadcast_to(scaled, (*values.shape[:2], 3))), note)
+    return Decoded(np.array(image.convert("RGB")), note)

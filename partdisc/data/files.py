@@ -5,12 +5,14 @@ import functools
 import os
 import pathlib
 import posixpath
+import stat
 
 from partdisc import errors
 from partdisc.data.names import Names, folded, plain
+from partdisc.paths import MARK
 
 # Folders that systems and archivers put beside a user's own.
-_FOREIGN = ("@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information")
+_FOREIGN = ("@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found")
 # Of folders between a root and what lies in it.
 _DEPTH = 2
 
@@ -19,32 +21,45 @@ def find_files(folder: pathlib.Path) -> Names:
     """Find all files below a folder, each with its stat, in the order of their names.
 
     Links to folders are followed, each folder once and by its own name first. What is hidden,
-    or put there by a system beside the user's own, is left out.
+    or put there by a system beside the user's own, is left out, and so are work directories.
+    What cannot be read is in the `unread` of the names.
 
     Raises:
         errors.DataError: there is no such folder.
     """
     if not folder.is_dir():
         raise errors.DataError(absent(folder, "folder"))
-    found, seen, starts = {}, set(), [folder]
+    found, unread, seen, starts = {}, {}, set(), [folder]
+
+    def leave_out(error: OSError) -> None:
+        below = pathlib.Path(error.filename).relative_to(folder).as_posix()
+        unread[f"{below}/"] = f"a folder that cannot be read ({error.strerror or error})"
+
     for start in starts:  # Links are put behind it as they are met.
         if start != folder and _holds(start, folder):
             continue
-        for at, folders, names in os.walk(start):
+        for at, folders, names in os.walk(start, onerror=leave_out):
             here = os.stat(at)
             if (here.st_dev, here.st_ino) in seen:
                 folders.clear()
                 continue
             seen.add((here.st_dev, here.st_ino))
-            folders[:] = sorted(filter(_is_own, folders))
-            inside = [pathlib.Path(at, name) for name in folders]
-            starts += [path for path in inside if path.is_symlink()]
+            inside = [pathlib.Path(at, name) for name in sorted(filter(_is_own, folders))]
+            folders[:] = [path.name for path in inside if not os.path.lexists(path / MARK)]
+            starts += [path for path in inside if path.is_symlink() and path.name in folders]
             below = pathlib.Path(at).relative_to(folder)
-            for name in names:
-                path = os.path.join(at, name)
-                if not name.startswith(".") and os.path.isfile(path):
-                    found[(below / name).as_posix()] = os.stat(path)
-    return Names(sorted(found.items()))
+            for name in (name for name in names if not name.startswith(".")):
+                key, path = (below / name).as_posix(), os.path.join(at, name)
+                try:
+                    one = os.stat(path)
+                except OSError as error:
+                    unread[key] = "a broken link" if os.path.islink(path) else error.strerror
+                else:
+                    if stat.S_ISREG(one.st_mode):
+                        found[key] = one
+    files = Names(sorted(found.items()))
+    files.unread = dict(sorted(unread.items()))
+    return files
 
 
 def _holds(outer: pathlib.Path, folder: pathlib.Path) -> bool:
@@ -172,4 +187,4 @@ def _folders(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _is_own(folder: str) -> bool:
-    return not folder.startswith(".") and folder not in _FOREIGN
+    return not folder.startswith(".") and folder.casefold() not in _FOREIGN

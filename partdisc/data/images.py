@@ -22,10 +22,12 @@ class Framing(NamedTuple):
     Attributes:
         short_side: of the input, pixels, before it is rounded to whole cells.
         max_aspect: longest side over the shortest; what is longer is squeezed.
+        max_pixels: of an image that is read.
     """
 
     short_side: int
     max_aspect: float
+    max_pixels: int = decoding.MAX_PIXELS
 
     def scale(self, crop: np.ndarray) -> np.ndarray:
         """Return how many pixels of the short side a pixel of each crop [n, 4] is: [n]."""

@@ -13,10 +13,16 @@ _SOUGHT = 3
 
 
 class Names(dict[str, Any]):
-    """Names of files, paths with "/" between folders, each with what is known of the file."""
+    """Names of files, paths with "/" between folders, each with what is known of the file.
+
+    Attributes:
+        unread: files that are there by name alone, and folders, with a "/" behind them, that
+            cannot be looked into; each with the reason.
+    """
 
     def __init__(self, *given: Any):
         super().__init__(*given)
+        self.unread: dict[str, str] = {}
         self._by_end: dict[str, str] = {}
         self._sought = 0
 

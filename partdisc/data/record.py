@@ -89,6 +89,12 @@ class Listing(NamedTuple):
     annotations: int = 0
 
 
+def may_be_image(unread: str) -> bool:
+    """Say whether a name of `Names.unread` may be of an image, or of a folder of images."""
+    ending = pathlib.PurePath(unread).suffix.lower()
+    return unread.endswith("/") or not ending or ending in ENDINGS
+
+
 def file_record(
     folder: pathlib.Path,
     key: str,
@@ -116,12 +122,17 @@ def file_record(
     return Record(key, splits, stamp, load, points=points, box=box)
 
 
-def mirrored(one: Record) -> Record:
-    """Make the mirror image of a record, for training alone: it has no points."""
+def mirrored(one: Record, max_pixels: int) -> Record:
+    """Make the mirror image of a record, for training alone: it has no points.
+
+    Args:
+        one: the record.
+        max_pixels: of an image that is read; loading a larger one raises errors.DataError.
+    """
 
     def load() -> Sample:
         sample = one.load()
-        picture = decode(sample.data)
+        picture = decode(sample.data, max_pixels=max_pixels)
         file = io.BytesIO()
         Image.fromarray(picture[:, ::-1]).save(file, "PNG")
         y0, x0, y1, x1 = sample.box

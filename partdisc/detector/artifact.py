@@ -146,7 +146,8 @@ def _about(model: Model, exported: export.Exported, digest: str) -> dict[str, An
             "layout": "images, rows, columns, RGB; r and c are the sides over multiple",
             "multiple": network.stride,
             "framing": {
-                **model.framing._asdict(),
+                "short_side": model.framing.short_side,
+                "max_aspect": model.framing.max_aspect,
                 "crop": "none",
                 "filter": "bilinear, antialiased",
                 "meaning": _FRAMING,

@@ -15,13 +15,7 @@ from partdisc.data.bad_images import BadImage
 from partdisc.detector import archive, artifact, reading
 from partdisc.detector.parts import NO_PARTS, Part, PartSet
 from partdisc.detector.pixels import on_original
-from partdisc.detector.prediction import (
-    Listed,
-    Prediction,
-    Predictions,
-    Reader,
-    Reading,
-)
+from partdisc.detector.prediction import Listed, Prediction, Predictions, Reader, Reading
 from partdisc.detector.sources import Picture, Source, sources_of
 from partdisc.detector.stream import Way, predictions
 from partdisc.errors import ConfigError
@@ -158,7 +152,7 @@ class Detector:
         Raises:
           errors.DataError: names the image that cannot be used.
         """
-        return predictions(Way(self.batch, self.geometry, self._look), sources_of(pictures), on_bad)
+        return predictions(self._way(self._look), sources_of(pictures), on_bad)
 
     def _look(
         self, names: list[str], pixels: np.ndarray, geometry: images.Geometry
@@ -192,7 +186,10 @@ class Detector:
             maps = np.moveaxis(found.maps, -1, 0)
             return [on_original(maps, found.geometry, self.stride, self.backbone.origin)]
 
-        return next(predictions(Way(self.batch, self.geometry, look), sources_of([picture]), None))
+        return next(predictions(self._way(look), sources_of([picture]), None))
+
+    def _way(self, look: Callable[[list[str], np.ndarray, images.Geometry], list[Any]]) -> Way:
+        return Way(self.batch, self.framing.max_pixels, self.geometry, look)
 
     def _features(self, pixels: np.ndarray) -> np.ndarray:
         half = self.settings.half_stride

@@ -13,7 +13,7 @@ from partdisc.data import decoding, images
 from partdisc.data.files import find_files
 from partdisc.data.lists import read_lines
 from partdisc.data.preparation import check_usable
-from partdisc.data.record import ENDINGS
+from partdisc.data.record import ENDINGS, may_be_image
 from partdisc.errors import DataError
 from partdisc.paths import user_path
 
@@ -46,8 +46,11 @@ def find_sources(given: str) -> list[Source]:
     """
     path = user_path(given)
     if path.is_dir():
-        names = [name for name in find_files(path) if name.lower().endswith(ENDINGS)]
-        found = [Source(name, path / name) for name in names]
+        files = find_files(path)
+        names = [name for name in files if name.lower().endswith(ENDINGS)]
+        # Reading them says what is wrong.
+        names += [name for name in files.unread if may_be_image(name)]
+        found = [Source(name, path / name) for name in sorted(names)]
     elif path.suffix.lower() == ".txt" and path.is_file():
         lines = (line.partition("#")[0].strip() for line in read_lines(path))
         found = [Source(line, path.parent / user_path(line)) for line in lines if line]
@@ -55,7 +58,11 @@ def find_sources(given: str) -> list[Source]:
         found = [Source(path.name, path)]
     else:
         files = sorted(glob.glob(str(path), recursive=True))
-        found = [Source(file, pathlib.Path(file)) for file in files if os.path.isfile(file)]
+        found = [
+            Source(file, pathlib.Path(file))
+            for file in files
+            if os.path.isfile(file) or not os.path.exists(file)  # A broken link is said to be one.
+        ]
     if not found:
         raise DataError(
             f"{given}: no image there; allowed are a folder with {', '.join(ENDINGS)} files, a "
@@ -76,33 +83,38 @@ def sources_of(pictures: Iterable[Picture | Source]) -> Iterator[Source]:
 
 
 def prepare(
-    picture: Picture, framed: Callable[[tuple[int, int]], images.Geometry]
+    picture: Picture, framed: Callable[[tuple[int, int]], images.Geometry], max_pixels: int
 ) -> tuple[images.Geometry, np.ndarray]:
     """Return how a picture becomes the network's input, and the input, uint8 [h, w, 3].
 
     Args:
       picture: any.
       framed: from the height and width of an image to its geometry.
+      max_pixels: of an image that is read from a file.
 
     Raises:
       errors.DataError: it is no image, damaged, too large, or a strip. Gives the reason alone.
     """
     if not isinstance(picture, str | os.PathLike):
-        pixels = load(picture)
+        pixels = load(picture, max_pixels)
         return (geometry := framed(pixels.shape[:2])), images.prepare(pixels, geometry)
     data = _content(picture)
     size = decoding.read_frame(data).upright
     check_usable(size, np.full(4, np.nan))
-    return (geometry := framed(size)), images.read(data, geometry)
+    return (geometry := framed(size)), images.read(data, geometry, max_pixels=max_pixels)
 
 
-def load(picture: Picture) -> np.ndarray:
+def load(picture: Picture, max_pixels: int) -> np.ndarray:
     """Return a picture as upright RGB, uint8 [H, W, 3].
+
+    Args:
+      picture: any.
+      max_pixels: of an image that is read from a file.
 
     Raises:
       errors.DataError: it is no image, damaged, too large, or a strip. Gives the reason alone.
     """
-    pixels = pixels_of(picture)
+    pixels = pixels_of(picture, max_pixels)
     check_usable(pixels.shape[:2], np.full(4, np.nan))
     return pixels
 
@@ -114,10 +126,10 @@ def _content(path: str | os.PathLike) -> bytes:
         raise DataError(error.strerror or str(error)) from None
 
 
-def pixels_of(picture: Any) -> np.ndarray:
-    """Return any picture as upright RGB, uint8 [H, W, 3]; raises errors.DataError."""
+def pixels_of(picture: Any, max_pixels: int) -> np.ndarray:
+    """Return any picture, as of `load`, a strip too; raises errors.DataError."""
     if isinstance(picture, str | os.PathLike):
-        return decoding.decode(_content(picture))
+        return decoding.decode(_content(picture), max_pixels=max_pixels)
     if isinstance(picture, Image.Image):
         try:
             return decoding.upright_rgb(picture)

@@ -24,12 +24,14 @@ class Way(NamedTuple):
 
     Attributes:
       batch: images at once.
+      max_pixels: of an image that is read.
       geometry: says how an image of a height and width becomes the network's input.
       look: says something of each image of one size, as its prediction, given their names,
         pixels [batch, h, w, 3] and geometry; the last pixels may be of no image.
     """
 
     batch: int
+    max_pixels: int
     geometry: Callable[[tuple[int, int]], images.Geometry]
     look: Callable[[list[str], np.ndarray, images.Geometry], list[Any]]
 
@@ -142,7 +144,8 @@ def _read_ahead(way: Way, sources: Iterable[Source]) -> Iterator[Prepared]:
 
     def read(place: int, source: Source) -> Prepared:
         try:
-            return Prepared(place, source.name, *prepare(source.picture, way.geometry), "")
+            read = prepare(source.picture, way.geometry, way.max_pixels)
+            return Prepared(place, source.name, *read, "")
         except DataError as error:
             return Prepared(place, source.name, None, None, str(error))
 

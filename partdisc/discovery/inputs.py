@@ -92,7 +92,8 @@ def describe_data(config: Any, dataset: Dataset) -> Inputs:
       errors.PartdiscError: a split is empty, or lacks what it is to be scored by.
     """
     network = backbone(config.backbone.name, config.backbone.layer)
-    framing = images.Framing(config.data.short_side, config.data.max_aspect)
+    wanted = config.data
+    framing = images.Framing(wanted.short_side, wanted.max_aspect, wanted.max_pixels)
     geometry = images.geometry(
         dataset.sizes, dataset.crops, framing.short_side, network.stride, framing.max_aspect
     )

@@ -3,15 +3,20 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from partdisc.detector import Part, Prediction, Source, load_picture, rgb
+from partdisc.detector import Part, Prediction, rgb
 
 # Share of a part's colour over the image, and the longest side of an overlay, pixels.
 OPACITY, LONGEST = 0.5, 1600
 
 
-def draw_overlay(parts: tuple[Part, ...], source: Source, prediction: Prediction) -> Image.Image:
-    """Draw the parts in their colours, their points with their ids, and the object's box."""
-    photo = load_picture(source.picture)
+def draw_overlay(parts: tuple[Part, ...], photo: np.ndarray, prediction: Prediction) -> Image.Image:
+    """Draw the parts in their colours, their points with their ids, and the object's box.
+
+    Args:
+        parts: of the detector.
+        photo: upright RGB, uint8 [H, W, 3].
+        prediction: of it.
+    """
     height, width = photo.shape[:2]
     scale = min(1.0, LONGEST / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -52,13 +52,14 @@ class Pictures(NamedTuple):
         self, place: int, source: Source, name: pathlib.PurePath, prediction: Prediction
     ) -> None:
         """Draw an image's pictures, and keep it for the page."""
-        parts = self.detector.parts
+        parts, most = self.detector.parts, self.detector.framing.max_pixels
+        photo = functools.partial(load_picture, source.picture, most)
         if self.extras.overlays:
-            _save(draw_overlay(parts, source, prediction), self.folder / OVERLAYS / name)
+            _save(draw_overlay(parts, photo(), prediction), self.folder / OVERLAYS / name)
         if self.extras.masks:
             _save(indexed(prediction.mask, parts), self.folder / MASKS / name)
         if self.extras.report:
-            self.album.add(place, functools.partial(load_picture, source.picture), prediction)
+            self.album.add(place, photo, prediction)
 
     def complete(
         self, sources: list[Source], files: list[pathlib.PurePath], bad: dict[int, BadImage]

@@ -39,7 +39,8 @@ def make_table(
         with atomic(workdir.path / f"table.{ending}") as temporary:
             temporary.write_text(written[ending])
     say("")
-    say(written["txt"])
+    for line in written["txt"].splitlines():
+        say(line)
     for ending, name in FORMATS.items():
         say(f"{name:9}{workdir.path / f'table.{ending}'}")
 

@@ -119,6 +119,15 @@ def test_training_images_can_be_mirrored(cache):
     assert index in both.splits["train"] and plain.fingerprint != both.fingerprint
 
 
+def test_a_mirrored_image_is_as_large_as_any(tmp_path, rng):
+    save(tmp_path / "a.png", rng.integers(0, 256, (5, 7, 3), np.uint8))
+    nothing = np.zeros((0, 2))
+    one = record.file_record(tmp_path, "a.png", os.stat(tmp_path / "a.png"), ("train",), nothing)
+    assert record.mirrored(one, 35).load().data
+    with pytest.raises(errors.DataError, match="5 x 7: more than 34 pixels"):
+        record.mirrored(one, 34).load()
+
+
 def test_points_are_of_parts_that_occur_once():
     nan = (np.nan, np.nan)
     instances = np.array([[[(1, 2), nan], [nan, (3, 4)], [(5, 6), (7, 8)], [nan, nan]]])

@@ -2,26 +2,19 @@
 
 import concurrent.futures
 import io
-import struct
 import subprocess
 import sys
 import time
-import zlib
 
 import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from image_files import chunk, encode
 from PIL import Image, PngImagePlugin
 
 from partdisc import errors
 from partdisc.data import decoding
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -77,12 +70,6 @@ def test_grey_becomes_three_equal_channels(pixels):
     grey = pixels[:, :, 0]
     decoded = decoding.decode(encode(Image.fromarray(grey), "PNG"))
     np.testing.assert_array_equal(decoded, np.repeat(grey[:, :, None], 3, axis=2))
-
-
-def test_sixteen_bit_grey_keeps_its_high_byte(rng):
-    deep = rng.integers(0, 65536, (4, 6), np.uint16)
-    decoded = decoding.decode(encode(Image.fromarray(deep), "PNG"))
-    np.testing.assert_array_equal(decoded, np.repeat((deep // 256)[:, :, None], 3, axis=2))
 
 
 def test_one_bit_is_black_and_white():
@@ -192,20 +179,6 @@ def test_the_frame_of_a_png_is_read_without_its_pixels(pixels, monkeypatch, late
     assert decoding.read_frame(data) == decoding.Frame((5, 7), 6)
 
 
-def chunk(name: bytes, content: bytes, checksum: int | None = None) -> bytes:
-    made = zlib.crc32(name + content) if checksum is None else checksum
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", made)
-
-
-def png(values: np.ndarray, colour: int) -> bytes:
-    """Return a PNG of 16 bits a value."""
-    height, width = values.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + parts
-
-
 @pytest.mark.parametrize("name", [b"tEXt", b"iCCP", b"eXIf", b"pHYs", b"zzZz"])
 @pytest.mark.parametrize("place", ["before", "behind"])
 def test_damaged_metadata_of_a_png_spoils_no_pixel(pixels, name, place):
@@ -229,35 +202,6 @@ def test_damage_that_spoils_pixels_is_refused(pixels, name):
     for read in (decoding.decode, decoding.check):
         with pytest.raises(errors.DataError, match="damaged|known format"):
             read(bytes(sound))
-
-
-@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
-@pytest.mark.parametrize("colour", ["grey", "rgb", "rgba"])
-def test_sixteen_bits_are_scaled_by_those_that_are_used(rng, bits, colour):
-    count = {"grey": 1, "rgb": 3, "rgba": 4}[colour]
-    values = rng.integers(0, 1 << bits, (6, 9, count))
-    values[0, 0] = (1 << bits) - 1
-    if colour == "rgba":
-        values[..., 3] = 65535
-    found = decoding.examine(png(values, {"grey": 0, "rgb": 2, "rgba": 6}[colour]))
-    expected = np.broadcast_to(values[..., :3] >> (bits - 8), (6, 9, 3))
-    # With an opaque alpha all 16 bits seem to be used.
-    if colour == "rgba" and bits < 16:
-        expected = values[..., :3] >> 8
-    np.testing.assert_array_equal(found.pixels, expected)
-    scaled = bits < 16 and colour != "rgba"
-    assert found.note == (f"16-bit, of which {bits} are used: it is scaled by these" * scaled)
-    assert decoding.check(png(values, {"grey": 0, "rgb": 2, "rgba": 6}[colour])).note == found.note
-
-
-def test_floating_point_pixels_are_read_where_they_make_sense(rng):
-    values = rng.uniform(0, 1, (4, 5)).astype(np.float32)
-    decoded = decoding.decode(encode(Image.fromarray(values), "TIFF"))
-    np.testing.assert_allclose(decoded[..., 0], 255 * values, atol=1)
-    for wrong in (np.nan, -1.0, 1e9):
-        values[0, 0] = wrong
-        with pytest.raises(errors.DataError, match="its pixels"):
-            decoding.decode(encode(Image.fromarray(values), "TIFF"))
 
 
 def test_a_jpeg_can_be_decoded_smaller(rng):
@@ -294,13 +238,6 @@ def test_large_images_are_decoded_one_at_a_time(pixels, monkeypatch):
     assert most == 1
     for one in found:
         np.testing.assert_array_equal(one, pixels)
-
-
-def test_deep_colours_of_a_large_image_are_read_too(rng, monkeypatch):
-    """They are read twice, which must not wait for itself."""
-    monkeypatch.setattr(decoding, "_LARGE", 10)
-    values = rng.integers(0, 1 << 12, (6, 9, 3))
-    np.testing.assert_array_equal(decoding.decode(png(values, 2)), values >> 4)
 
 
 def test_heic_says_what_to_install(monkeypatch):

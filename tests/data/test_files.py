@@ -18,7 +18,8 @@ def make(root, *names):
 
 def test_what_systems_and_archivers_put_there_is_no_file_of_the_user(tmp_path):
     make(tmp_path, "b/2.jpg", "a/1.jpg", ".hidden/3.jpg", "a/.4.jpg", "@eaDir/1.jpg/thumb.jpg",
-         "__MACOSX/a/._1.jpg", "a/@eaDir/x.jpg", "$RECYCLE.BIN/5.jpg")  # fmt: skip
+         "__MACOSX/a/._1.jpg", "a/@eaDir/x.jpg", "$RECYCLE.BIN/5.jpg", "$Recycle.Bin/6.jpg",
+         "system volume information/7.jpg", "lost+found/8.jpg")  # fmt: skip
     assert list(find_files(tmp_path)) == ["a/1.jpg", "b/2.jpg"]
 
 
@@ -34,6 +35,44 @@ def test_links_are_followed_once_and_loops_end(tmp_path):
     (root / "4.jpg").symlink_to(tmp_path / "beside.jpg")
     assert list(find_files(root)) == ["2.jpg", "4.jpg", "far/deep/3.jpg", "real/1.jpg"]
     assert all(isinstance(stat, os.stat_result) for stat in find_files(root).values())
+
+
+def test_a_work_directory_holds_no_files_of_the_user(tmp_path):
+    make(tmp_path, "1.jpg", "runs/a/partdisc.json", "runs/a/report/parts.png", "runs/b.jpg")
+    make(tmp_path, "old run/partdisc.json", "old run/data/2.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "old run")
+    assert list(find_files(tmp_path)) == ["1.jpg", "runs/b.jpg"]
+    # A work directory that is itself asked for is looked into.
+    assert "report/parts.png" in find_files(tmp_path / "runs" / "a")
+
+
+def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
+    make(tmp_path, "1.jpg", "locked/2.jpg", "a/deep/3.jpg", "sub/4.jpg")
+    for name, to in (("gone.jpg", "nowhere"), ("a/loop", "loop"), (".hidden", "nowhere")):
+        (tmp_path / name).symlink_to(to)
+    scan, look = os.scandir, os.stat
+
+    def scandir(path):
+        if os.fspath(path).endswith(("locked", "deep")):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scan(path)
+
+    def stat(path, **options):
+        if os.fspath(path).endswith("4.jpg"):
+            raise PermissionError(13, "Permission denied", path)
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    monkeypatch.setattr(os, "stat", stat)
+    files = find_files(tmp_path)
+    assert list(files) == ["1.jpg"]
+    assert files.unread == {
+        "a/deep/": "a folder that cannot be read (Permission denied)",
+        "a/loop": "a broken link",
+        "gone.jpg": "a broken link",
+        "locked/": "a folder that cannot be read (Permission denied)",
+        "sub/4.jpg": "Permission denied",
+    }
 
 
 def test_a_folder_that_is_a_link_is_a_folder(tmp_path):

@@ -62,6 +62,24 @@ def test_bad_images_are_problems_with_reasons(root, tmp_path):
     assert data.open_dataset(options(root), tmp_path / "cache", seed=0).problems == opened.problems
 
 
+def test_broken_links_are_named_and_counted(root, tmp_path):
+    for name in ("gone.JPG", "card", "notes.md", "a/lost.png"):
+        (root / name).symlink_to(tmp_path / "unplugged" / name)
+    expected = dict.fromkeys(("a/lost.png", "card", "gone.JPG"), "a broken link")
+    assert dict(folder.read(root).problems) == expected
+    opened = data.open_dataset(options(root), tmp_path / "cache", seed=0)
+    assert dict(opened.problems) == expected and len(opened) == 5
+    with pytest.raises(errors.DataError, match=r"3 of 8 images.*a/lost\.png: a broken link"):
+        data.open_dataset(options(root, max_bad_fraction=0.3), tmp_path / "cache", seed=0)
+
+
+@pytest.mark.parametrize("name", ["gone.jpg", "card"])
+def test_a_folder_of_broken_links_alone_says_so(tmp_path, name):
+    (tmp_path / name).symlink_to("nowhere")
+    with pytest.raises(errors.DataError, match=f"no images among.*1 more .*{name}: a broken link"):
+        folder.read(tmp_path)
+
+
 def test_too_many_bad_images_are_an_error(root, tmp_path):
     (root / "empty.png").write_bytes(b"")
     for _ in range(2):  # The second time from the cache.

@@ -2,15 +2,18 @@
 
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
 from detectors import small_detector
+from PIL import Image
 
 import partdisc
-from partdisc.detector import keep, load
+from partdisc.detector import Source, keep, load
 from partdisc.detector.files import NAME, TABLE
 from partdisc.errors import ConfigError, DataError, WeightsError, WorkdirError
+from partdisc.export.pictures import Extras, Pictures
 
 
 @pytest.fixture
@@ -88,6 +91,31 @@ def test_no_detector_a_damaged_one_and_one_of_another_version(tmp_path, detector
     np.savez(tmp_path / NAME, **arrays | {"about": json.dumps(about)})
     with pytest.raises(WorkdirError, match="format 99"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg", "bmp"])
+def test_it_reads_photos_as_large_as_its_training_did(tmp_path, detector, rng, kind):
+    photo = tmp_path / f"photo.{kind}"
+    Image.fromarray(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(photo)
+    for most in (60 * 80, 60 * 80 - 1):
+        framing = detector.framing._replace(max_pixels=most)
+        dataclasses.replace(detector, framing=framing).save(tmp_path / NAME)
+        kept = load(tmp_path)
+        assert kept.framing.max_pixels == most
+        pictures = Pictures(tmp_path / "out", kept, Extras(overlays=True), None)
+        prediction = next(detector.predict([photo]))
+        for look in (
+            lambda kept=kept: list(kept.predict([photo])),
+            lambda kept=kept: kept.maps(photo),
+            lambda pictures=pictures, found=prediction: pictures.show(
+                0, Source("photo", photo), pathlib.PurePath("photo.png"), found
+            ),
+        ):
+            if most == 60 * 80:
+                look()
+                continue
+            with pytest.raises(DataError, match="60 x 80: more than 4,799 pixels"):
+                look()
 
 
 def test_other_weights_are_refused(tmp_path, detector):

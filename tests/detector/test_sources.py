@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from partdisc.data.decoding import MAX_PIXELS
 from partdisc.detector import Source, find_sources
-from partdisc.detector.sources import load, sources_of
+from partdisc.detector.sources import load as load_within
+from partdisc.detector.sources import sources_of
 from partdisc.errors import DataError
+
+
+def load(picture):
+    return load_within(picture, MAX_PIXELS)
 
 
 @pytest.fixture
@@ -40,6 +46,15 @@ def test_a_pattern_a_list_and_one_image(folder):
     found = find_sources(str(folder / "list.txt"))
     assert found == [Source("z.png", folder / "z.png"), Source("b/a.jpg", folder / "b/a.jpg")]
     assert names(folder / "z.png") == ["z.png"]
+
+
+def test_a_broken_link_is_not_passed_over(folder):
+    for name in ("gone.jpg", "b/card", "b/notes.md"):
+        (folder / name).symlink_to("nowhere")
+    assert names(folder) == ["b/a.jpg", "b/card", "c.JPEG", "gone.jpg", "z.png"]
+    assert names(folder / "*.jpg") == names(folder / "gone.jpg") == [str(folder / "gone.jpg")]
+    with pytest.raises(DataError, match="No such file"):
+        load(find_sources(str(folder / "gone.jpg"))[0].picture)
 
 
 def test_a_list_is_utf_8_with_or_without_its_mark(folder):

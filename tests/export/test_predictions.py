@@ -284,5 +284,5 @@ def test_the_box_of_a_small_object_is_drawn(tmp_path, detector, rng):
     (found,) = detector.predict([photo])
     small = FoundObject((20.0, 30.0, 20.3, 30.2), 0.9, 0.01)
     found = dataclasses.replace(found, object=small)
-    drawn = np.asarray(draw_overlay(detector.parts, Source("a", photo), found))
+    drawn = np.asarray(draw_overlay(detector.parts, photo, found))
     assert (drawn[20, 30] == 255).all()
