@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from partdisc import devices
 from partdisc.config import flatten, split_names
 from partdisc.data import Dataset
+from partdisc.data.bad_images import reasons
 from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
 from partdisc.discovery.clusters import clusters_stage
@@ -218,9 +219,8 @@ def show(
         "",
     ]
     if out := dataset.problems:
-        first = f"{out[0].name}: {out[0].reason}"
         total = len(out) + len(dataset)
-        lines.append(f"warning: {len(out)} of {total} images were left out, such as {first}")
+        lines.append(f"warning: {len(out)} of {total} images were left out: {reasons(out)}")
     lines += [
         "find the parts in other photos:",
         f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER "
