@@ -24,7 +24,9 @@ FORMAT = 3
 MARK = "partdisc.json"
 _SEAL = "finished.json"
 # What is not whole yet bears such a name.
-_DRAFTS = (".*.draft*", "*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*")
+_DRAFTS = (
+    ".*.draft*", "*/.*.draft*", "checkpoints/*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*",
+)  # fmt: skip
 
 
 def digest(*parts: Any) -> str:

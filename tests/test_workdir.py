@@ -176,7 +176,10 @@ def test_damage_is_said_and_absence_is_not(tmp_path, capsys):
 def test_drafts_of_a_killed_process_go_and_nothing_else(tmp_path):
     with Workdir(tmp_path):
         pass
-    drafts = [".results.json.draft.json", "data/.folder-12.34.draft/00000/x", "report/.a.png.draft"]
+    drafts = [
+        ".results.json.draft.json", "data/.folder-12.34.draft/00000/x", "report/.a.png.draft",
+        "checkpoints/12ab/.clusters.npz.draft.npz",
+    ]  # fmt: skip
     others = [".hidden", "data/.DS_Store", "draft.txt", "report/a.draft", "photos/.b/c.draft"]
     for name in (*drafts, *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
