@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from partdisc import devices
 from partdisc.config import flatten, split_names
 from partdisc.data import Dataset
+from partdisc.data.bad_images import reasons
 from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
 from partdisc.discovery.clusters import clusters_stage
@@ -22,9 +23,10 @@ from partdisc.discovery.inputs import (
 from partdisc.discovery.loop import train
 from partdisc.discovery.parts import parts_stage
 from partdisc.discovery.pools import PoolSettings, pools_stage
+from partdisc.discovery.record import Training
 from partdisc.discovery.run import Run
 from partdisc.discovery.settings import step_settings
-from partdisc.discovery.training import Training, begin, beginning
+from partdisc.discovery.training import begin, beginning, kept_clusters
 from partdisc.discovery.wanted import Wanted, look
 from partdisc.errors import WorkdirError
 from partdisc.export import list_detections, write_detections
@@ -145,7 +147,7 @@ def prepare(
         write_about(workdir, inputs)
     # Section 3.1: features of a frozen network, clusters of them, the untrained part layer.
     features = features_stage(config, workdir, inputs)
-    kept = training.clusters if training.parent else ""
+    kept = devices.agree(lambda: kept_clusters(workdir, training))
     start = clusters_stage(config, workdir, inputs, features, kept)
     # Section 3.2.1: the pool of similar images of each training image.
     settings, pooling = step_settings(config), PoolSettings(**config.pools)
@@ -163,7 +165,7 @@ def _trained(config: Any, workdir: Workdir, training: Training, found: Run) -> R
     """Align, label and learn, step by step (sections 3.2.2 to 3.2.4)."""
     if not training.only and devices.first():
         write_json(workdir.path / "config.json", flatten(config))
-        begin(workdir, training, found.start.key)
+        begin(workdir, training, found.start.arrays)
     # What follows is soon done: the first process does it, and the others end.
     state, images = devices.leave((train(config, workdir, training, found), found.images))
     detector = found.detector.with_params(devices.fetch(state.params))
@@ -217,9 +219,8 @@ def show(
         "",
     ]
     if out := dataset.problems:
-        first = f"{out[0].name}: {out[0].reason}"
         total = len(out) + len(dataset)
-        lines.append(f"warning: {len(out)} of {total} images were left out, such as {first}")
+        lines.append(f"warning: {len(out)} of {total} images were left out: {reasons(out)}")
     lines += [
         "find the parts in other photos:",
         f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER "

@@ -23,7 +23,9 @@ from partdisc.progress import say
 FORMAT = 3
 _SEAL = "finished.json"
 # What is not whole yet bears such a name.
-_DRAFTS = (".*.draft*", "*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*")
+_DRAFTS = (
+    ".*.draft*", "*/.*.draft*", "checkpoints/*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*",
+)  # fmt: skip
 
 
 def digest(*parts: Any) -> str:
@@ -129,12 +131,8 @@ class Workdir:
     def _hold(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            foreign = not (self.path / MARK).exists() and any(self.path.iterdir())
-            if foreign:
-                raise WorkdirError(
-                    f"{self.path} is not empty and no work directory of partdisc; "
-                    "give --workdir a new folder"
-                )
+            if not (self.path / MARK).exists() and any(self.path.iterdir()):
+                self._know_without_mark()
             self._lock = open(self.path / MARK, "a+")  # noqa: SIM115
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -150,6 +148,17 @@ class Workdir:
         self._lock.truncate()
         self._lock.write(json.dumps({"format": FORMAT, "process": os.getpid()}))
         self._lock.flush()
+
+    def _know_without_mark(self) -> None:
+        """Refuse a folder that is not empty and holds no run of ours."""
+        config = read_json(self.path / "config.json")
+        of_a_run = isinstance(config, dict) and {"train.steps", "parts.count"} <= config.keys()
+        if not (of_a_run and (self.path / "checkpoints").is_dir()):
+            raise WorkdirError(
+                f"{self.path} is not empty and no work directory of partdisc; "
+                "give --workdir a new folder"
+            )
+        say(f"{self.path / MARK} is gone, but config.json and checkpoints are of a run: it goes on")
 
     def __exit__(self, *_) -> None:
         if self._lock:

@@ -12,6 +12,7 @@ import pytest
 
 import partdisc
 from partdisc import workdir
+from partdisc.config import base_config, flatten
 from partdisc.errors import WorkdirError
 from partdisc.workdir import (
     MARK,
@@ -175,7 +176,10 @@ def test_damage_is_said_and_absence_is_not(tmp_path, capsys):
 def test_drafts_of_a_killed_process_go_and_nothing_else(tmp_path):
     with Workdir(tmp_path):
         pass
-    drafts = [".results.json.draft.json", "data/.folder-12.34.draft/00000/x", "report/.a.png.draft"]
+    drafts = [
+        ".results.json.draft.json", "data/.folder-12.34.draft/00000/x", "report/.a.png.draft",
+        "checkpoints/12ab/.clusters.npz.draft.npz",
+    ]  # fmt: skip
     others = [".hidden", "data/.DS_Store", "draft.txt", "report/a.draft", "photos/.b/c.draft"]
     for name in (*drafts, *others):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -270,6 +274,39 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path):
     with pytest.raises(WorkdirError, match=f"{tmp_path} is not empty"), Workdir(tmp_path):
         pass
     assert names(tmp_path) == {"holiday.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "config"),
+    [
+        (True, None),
+        (False, '{"train.steps": 3, "parts.count": 8}'),
+        (True, "{"),
+        (True, "[1]"),
+        (True, "7"),
+        (True, '"train.steps parts.count"'),
+        (True, '["train.steps", "parts.count"]'),
+        (True, '{"train.steps": 3}'),
+    ],
+)
+def test_a_folder_that_only_looks_like_a_run_is_refused(tmp_path, checkpoints, config):
+    if checkpoints:
+        (tmp_path / "checkpoints").mkdir()
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    before = names(tmp_path)
+    with pytest.raises(WorkdirError, match=f"{tmp_path} is not empty"), Workdir(tmp_path):
+        pass
+    assert names(tmp_path) == before
+
+
+def test_a_run_that_lost_its_mark_goes_on(tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
+    write_json(tmp_path / "config.json", flatten(base_config()))
+    with Workdir(tmp_path):
+        assert f"{MARK} is gone" in capsys.readouterr().out
+    with Workdir(tmp_path):
+        assert not capsys.readouterr().out
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):

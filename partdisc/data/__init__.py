@@ -1,25 +1,26 @@
 """Data sets: official layouts in, arrays and images out. Knows nothing of models.
 
-`list_dataset` reads the official files of a set into a `record.Listing` (readers) and names
-what its images hold (contents); nothing is written. `prepare_dataset` prepares it once with
-tensorflow-datasets (builder, preparation) and gives a `Dataset`. Images that cannot be used
-are skipped and reported (bad_images).
+`list_dataset` reads the official files of a set into a `record.Listing` (readers), names what
+its images hold and whether they can be decoded (contents); nothing is written.
+`prepare_dataset` prepares it once with tensorflow-datasets (builder, preparation) and gives a
+`Dataset`. Images that cannot be used are skipped and reported (bad_images).
 """
 
 import hashlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 
 from partdisc import errors
-from partdisc.data import contents, coordinates, frames, readers, record
+from partdisc.data import contents, frames, readers, record
 from partdisc.data.bad_images import BadImage, check_few
+from partdisc.data.contents import Progress
 from partdisc.data.dataset import Dataset, crop_boxes
-from partdisc.data.preparation import Gathered, Progress, Table, gather, load_table, prepare
+from partdisc.data.listed import Listed, box_bytes
+from partdisc.data.preparation import Table, load_table, prepare
 from partdisc.data.readers import names, origin, read
 from partdisc.data.record import mirrored
 from partdisc.data.settings import DataSettings
@@ -42,58 +43,6 @@ __all__ = [
 _FORMAT = 5
 # Images with a shorter side, pixels, are warned of.
 SMALL = 32
-
-
-class Listed(NamedTuple):
-    """A data set before it is prepared.
-
-    Attributes:
-        wanted: which data set, and what of it.
-        listing: what its files say.
-        records: the images that are wanted of it.
-        contents: what each image holds, by its key.
-        fingerprint: changes when images or annotation do.
-    """
-
-    wanted: DataSettings
-    listing: record.Listing
-    records: list[record.Record]
-    contents: dict[str, contents.Content]
-    fingerprint: str
-
-    def gather(self) -> Gathered:
-        """Begin to gather what its images are."""
-        marks = (len(self.listing.landmark_names), self.listing.instances)
-        return gather(marks, self.wanted.max_pixels)
-
-    def images(
-        self, keys: Sequence[str], sizes: np.ndarray, test: np.ndarray
-    ) -> coordinates.Images:
-        """Return what tells whether coordinates are pixels of images.
-
-        Args:
-            keys: of them, N.
-            sizes: height and width, upright, pixels [N, 2].
-            test: whether they are of the test split [N].
-        """
-        frames = [self.contents[key].frame for key in keys]
-        stored = [
-            frame.stored if frame else tuple(size)
-            for frame, size in zip(frames, sizes.tolist(), strict=True)
-        ]
-        return coordinates.Images(sizes, np.array(stored).reshape(-1, 2), test)
-
-    @property
-    def training(self) -> dict[str, str]:
-        """What training sees: the content, and the box cropped to, of each training image."""
-        cropped = self.wanted.crop_margin >= 0
-        return {
-            one.key: contents.digest(
-                self.contents[one.key].hash.encode(), *(_box(one) if cropped else ())
-            )
-            for one in self.records
-            if "train" in one.splits
-        }
 
 
 def open_dataset(
@@ -131,7 +80,8 @@ def list_dataset(
     """
     listing = readers.read(wanted, seed)
     records = _subset(listing.records, wanted.train_subset, seed)
-    found = contents.identify(records, pathlib.Path(cache_dir), progress, known)
+    folder = pathlib.Path(cache_dir)
+    found = contents.identify(records, folder, wanted.max_pixels, progress, known)
     settled = frames.settle(records, {key: one.frame for key, one in found.items()})
     records = settled.records
     unfit = {one.name for one in settled.problems}
@@ -144,8 +94,13 @@ def list_dataset(
         for one in [one for one in records if "train" in one.splits]:
             records.append(mirrored(one, wanted.max_pixels))
             name = contents.digest(found[one.key].hash.encode(), b"mirrored")
-            found[records[-1].key] = contents.Content(name)
-    head = (wanted.name, wanted.max_pixels, listing.landmark_names, listing.instances)
+            found[records[-1].key] = contents.Content(name, checked=found[one.key].checked)
+    head = (
+        wanted.name,
+        contents.readable(wanted.max_pixels),
+        listing.landmark_names,
+        listing.instances,
+    )
     return Listed(wanted, listing, records, found, _fingerprint(head, records, found))
 
 
@@ -174,7 +129,7 @@ def prepare_dataset(
     if not where.exists():
         _prepare_once(listed, where, progress)
     try:
-        contents.keep(records, listed.contents, folder)
+        contents.keep(records, listed.contents, folder, wanted.max_pixels)
     except OSError as error:
         raise errors.WorkdirError(f"{folder}: {error.strerror or error}") from None
     table = load_table(where)
@@ -225,12 +180,8 @@ def _fingerprint(
     for one in records:
         digest.update(repr((one.key, one.splits, found[one.key].hash)).encode())
         if one.points is not None:
-            digest.update(contents.digest(one.points.tobytes(), *_box(one)).encode())
+            digest.update(contents.digest(one.points.tobytes(), *box_bytes(one)).encode())
     return digest.hexdigest()
-
-
-def _box(one: record.Record) -> list[bytes]:
-    return [] if one.box is None else [np.asarray(one.box, np.float64).tobytes()]
 
 
 def _prepare_once(listed: Listed, where: pathlib.Path, progress: Progress | None) -> None:

@@ -3,6 +3,7 @@
 `preparation` finds them where a run prepares its data, `doctor` where `--mode=check` examines it.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ from partdisc import errors
 
 # That are reported one by one.
 SHOWN = 10
+# Reasons that are named where all are said in one line.
+REASONS = 3
 
 
 class BadImage(NamedTuple):
@@ -59,3 +62,19 @@ def report(
     if len(bad) > SHOWN:
         lines.append(f"and {len(bad) - SHOWN} more, {where}")
     return lines + ([f"{len(bad)} {what}{'s' * (len(bad) > 1)} skipped in all"] if bad else [])
+
+
+def reasons(bad: Sequence[BadImage]) -> str:
+    """Say in one line why images were left out: the most frequent reasons, each with its count.
+
+    Reasons that differ in their numbers alone count as one.
+    """
+    groups: dict[str, list[BadImage]] = {}
+    for one in bad:
+        groups.setdefault(re.sub(r"\d[\d,.]*", "0", one.reason), []).append(one)
+    ranked = sorted(groups.values(), key=len, reverse=True)
+    said = [
+        f"{len(same)}, {'such as ' * (len(same) > 1)}{same[0].name}: {same[0].reason}"
+        for same in ranked
+    ]
+    return "; ".join(said[:REASONS]) + "; ..." * (len(said) > REASONS)

@@ -6,9 +6,9 @@ import numpy as np
 
 from partdisc.data import SMALL, Listed, record
 from partdisc.data.bad_images import BadImage
-from partdisc.data.contents import Content
+from partdisc.data.contents import Content, Progress
 from partdisc.data.coordinates import LEAST, Suspicion, suspect_boxes, suspect_points
-from partdisc.data.preparation import Progress, Seen, Table
+from partdisc.data.preparation import Seen, Table
 from partdisc.data.settings import DataSettings
 
 # From the mildest on; the last two change the exit status of a check.

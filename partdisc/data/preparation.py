@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,15 +10,12 @@ import numpy as np
 from partdisc import errors
 from partdisc.data import decoding, record
 from partdisc.data.bad_images import BadImage
+from partdisc.data.contents import READERS, Content, digest
 
 # An image longer than this, over its short side, is a strip and shows no object.
 MAX_ASPECT = 20
 
-Progress = Callable[[Iterable, int, str], Iterable]
-
 _TABLE = "table.npz"
-# Images that are read at a time.
-READERS = 4
 
 
 class Table(NamedTuple):
@@ -67,6 +64,7 @@ class Gathered(NamedTuple):
     Attributes:
         marks: L and M, the parts and how often each occurs at most.
         max_pixels: of an image that is read.
+        contents: what images hold, by their keys: what was decoded need not be again.
         seen: the sound ones.
         problems: the others.
         oddities: of the sound ones those that were read in a way of their own, and in which.
@@ -74,6 +72,7 @@ class Gathered(NamedTuple):
 
     marks: tuple[int, int]
     max_pixels: int
+    contents: Mapping[str, Content]
     seen: list[Seen]
     problems: list[BadImage]
     oddities: list[BadImage]
@@ -97,13 +96,20 @@ class Gathered(NamedTuple):
     def _examine(self, one: record.Record) -> _Look:
         try:
             sample = one.load()
-            size, note = decoding.check(sample.data, max_pixels=self.max_pixels)
+            size, note = self._checked(one, sample.data)
             check_usable(size, sample.box)
         except OSError as error:
             return _Look(problem=error.strerror or str(error))
         except errors.DataError as error:
             return _Look(problem=str(error))
         return _Look(sample, size, note)
+
+    def _checked(self, one: record.Record, data: bytes) -> decoding.Checked:
+        known = self.contents[one.key]
+        # A file may have changed since.
+        if known.checked and known.hash == digest(data):
+            return known.checked
+        return decoding.check(data, max_pixels=self.max_pixels)
 
     def _add(self, one: record.Record, found: _Look) -> record.Sample | None:
         if found.sample is None:
@@ -130,9 +136,9 @@ class Gathered(NamedTuple):
         )
 
 
-def gather(marks: tuple[int, int], max_pixels: int) -> Gathered:
+def gather(marks: tuple[int, int], max_pixels: int, contents: Mapping[str, Content]) -> Gathered:
     """Begin to gather, with nothing found yet."""
-    return Gathered(marks, max_pixels, [], [], [])
+    return Gathered(marks, max_pixels, contents, [], [], [])
 
 
 def prepare(records: Iterable[record.Record], gathered: Gathered, folder: pathlib.Path) -> None:

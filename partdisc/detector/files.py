@@ -8,6 +8,7 @@ from partdisc.detector import archive
 from partdisc.detector.detector import Detector
 from partdisc.detector.parts import read_names, write_parts
 from partdisc.paths import user_path
+from partdisc.progress import say
 
 NAME, TABLE = "detector.npz", "parts.csv"
 
@@ -15,13 +16,25 @@ NAME, TABLE = "detector.npz", "parts.csv"
 def keep(folder: pathlib.Path, detector: Detector) -> Detector:
     """Keep a detector in a run's folder, and its parts in a table that names are given in.
 
-    Names that were given to another number of parts are kept too, in the file.
+    Names that were given to another number of parts are kept too, in the file. Those of parts
+    that are not made of the same channels any more are said: they are of no part now.
 
     Returns:
       The detector, its parts with the names that were given.
     """
     names = archive.names(folder / NAME) | read_names(folder / TABLE)
     detector = _renamed(detector, names)
+    made = {part.channels for one in detector.choices.values() for part in one.parts}
+    lost = [
+        f"{name} (channels {' '.join(map(str, channels))})"
+        for channels, name in names.items()
+        if name and channels not in made
+    ]
+    if lost:
+        say(
+            f"{folder / TABLE}: the parts are made of other channels now, and these names are of "
+            f"none of them any more: {', '.join(lost)}"
+        )
     detector.save(folder / NAME)
     write_parts(folder / TABLE, detector.parts)
     return detector

@@ -1,5 +1,6 @@
 """The untrained detector: clusters of the training features (section 3.1)."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -20,6 +21,7 @@ from partdisc.workdir import Workdir, digest
 
 # Vectors that place the background, or the scale of the factors, among the features.
 BACKGROUND_VECTORS = 20_000
+CLUSTERS = "clusters.npz"
 
 
 class Start(NamedTuple):
@@ -32,6 +34,12 @@ class Start(NamedTuple):
 
     detector: Detector
     key: str
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file keeps of it: the params of the layer, and the offset."""
+        params = {name: np.asarray(value) for name, value in self.detector.params.items()}
+        return params | {"offset": self.detector.offset}
 
 
 class ClusterSettings(NamedTuple):
@@ -67,7 +75,11 @@ class ClusterSettings(NamedTuple):
 
 
 def clusters_stage(
-    config: Any, workdir: Workdir, inputs: Inputs, features: Features, kept: str = ""
+    config: Any,
+    workdir: Workdir,
+    inputs: Inputs,
+    features: Features,
+    kept: Mapping[str, str] | None = None,
 ) -> Start:
     """Cluster the training features and build the untrained detector, or reuse it.
 
@@ -76,11 +88,11 @@ def clusters_stage(
       workdir: of the run.
       inputs: data set and frozen network.
       features: the cache.
-      kept: the key of clusters that were made of other images and have to stay, for a layer
-        goes on that started from them.
+      kept: the files that may hold the clusters that the layer started from, of other images,
+        where it goes on from another training; each with its key, the best first.
 
     Raises:
-      errors.WorkdirError: they are gone.
+      errors.WorkdirError: none of them does any more.
     """
     parts = config.parts
     settings = ClusterSettings(
@@ -91,18 +103,17 @@ def clusters_stage(
         seed=config.seed,
         **config.clusters,
     )
-    layer = {name: value for name, value in parts.items() if name != "wanted"}
-    made_of = (inputs.key, inputs.names("train"))
-    key = kept or digest(*made_of, config.seed, layer, config.clusters, config.backbone.center)
-    saved = workdir.load("clusters.npz", key)
-    if saved is None and kept:
-        raise WorkdirError(
-            f"{workdir.path / 'clusters.npz'} does not hold the clusters any more that the layer "
-            "started from; give --overwrite to train anew"
-        )
+    if kept:
+        saved = _kept(workdir, kept)
+        key = digest(saved)
+    else:
+        layer = {name: value for name, value in parts.items() if name != "wanted"}
+        made_of = (inputs.key, inputs.names("train"))
+        key = digest(*made_of, config.seed, layer, config.clusters, config.backbone.center)
+        saved = workdir.load(CLUSTERS, key)
     if saved is None:
         saved = cluster(settings, features, inputs.dataset.splits["train"])
-        workdir.save("clusters.npz", key, **saved)
+        workdir.save(CLUSTERS, key, **saved)
     detector = Detector(
         inputs.backbone,
         inputs.weights,
@@ -119,6 +130,18 @@ def clusters_stage(
         config.backbone.batch,
     )
     return Start(detector, key)
+
+
+def _kept(workdir: Workdir, kept: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Return the arrays of the first of the files that is sound."""
+    for name, key in kept.items():
+        if (saved := workdir.load(name, key)) is not None:
+            return saved
+    raise WorkdirError(
+        f"{workdir.path / next(iter(kept))} does not hold the clusters any more that the layer "
+        "started from, so that it cannot be evaluated or go on; --mode=predict still finds its "
+        "parts in photos. Give another --workdir, or --overwrite to train anew"
+    )
 
 
 def cluster(

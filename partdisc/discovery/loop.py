@@ -15,17 +15,12 @@ from partdisc.discovery.checkpoints import Checkpoints
 from partdisc.discovery.images import Images, gather, room
 from partdisc.discovery.log import Log, collapse
 from partdisc.discovery.pools import PoolSettings, find_pools
+from partdisc.discovery.record import FOLDER, Training, steps_done
 from partdisc.discovery.run import Run
 from partdisc.discovery.step import State, initial_state, step_members, train_step
 from partdisc.discovery.stopping import held_back
 from partdisc.discovery.supervision import StepSettings
-from partdisc.discovery.training import (
-    FOLDER,
-    Training,
-    parent_state,
-    require_finished,
-    steps_done,
-)
+from partdisc.discovery.training import parent_state, require_finished
 from partdisc.errors import Stopped, WorkdirError
 from partdisc.progress import Progress, say
 from partdisc.workdir import Workdir, digest

@@ -1,47 +1,33 @@
 """Which training a work directory holds, and what becomes of it where another one is wanted."""
 
-import pathlib
-import shutil
-from typing import Any, NamedTuple
+from typing import Any
+
+import numpy as np
 
 from partdisc.discovery.checkpoints import Checkpoints
-from partdisc.discovery.clusters import Start
+from partdisc.discovery.clusters import CLUSTERS, Start
 from partdisc.discovery.identity import LAYER, Identity, differences
+from partdisc.discovery.previous import gather, others, places, previous, put_aside
+from partdisc.discovery.record import (
+    FOLDER,
+    PREVIOUS,
+    RECORD,
+    Training,
+    read_record,
+    steps_done,
+    steps_in,
+    write_record,
+)
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import State, initial_state
 from partdisc.errors import WorkdirError
 from partdisc.progress import say
-from partdisc.workdir import Workdir, digest, read_json, write_json
+from partdisc.workdir import Workdir, digest
 
-RECORD, FOLDER, PREVIOUS = "training.json", "checkpoints", "previous"
-# Trainings before the last one that are kept.
-KEPT = 2
 # What to do where another training is there than the one that is wanted: stop; keep it aside and
 # train anew; go on from its layer. Where nothing is to be trained, it cannot be there (`same`),
 # and by `trained` the wanted one has to be.
 POLICIES = ("stop", "overwrite", "continue", "same", "trained")
-
-
-class Training(NamedTuple):
-    """One training in a work directory.
-
-    Attributes:
-      identity: what it depends on.
-      key: names it, and the folder of its checkpoints.
-      steps: of its layer, in all.
-      parent: the training whose layer it goes on from, and "" where it starts from clusters.
-      first: the step at which it begins.
-      clusters: the key of the clusters that the parent started from.
-      only: whether it has to be there and finished.
-    """
-
-    identity: Identity
-    key: str
-    steps: int
-    parent: str = ""
-    first: int = 0
-    clusters: str = ""
-    only: bool = False
 
 
 def open_training(workdir: Workdir, identity: Identity, steps: int, policy: str) -> Training:
@@ -58,22 +44,29 @@ def open_training(workdir: Workdir, identity: Identity, steps: int, policy: str)
         cannot go on; or by `trained`, the one that is wanted is not there, or not finished.
     """
     wanted = Training(identity, identity.key, steps, only=policy == "trained")
-    there = _recorded(workdir)
+    there = read_record(workdir.path / RECORD) or _recognised(workdir, wanted)
     # A training that goes on from another has that one's steps before it does its own.
-    done = max(steps_done(workdir, there.key), there.first) if there else _unrecorded(workdir)
+    done = max(steps_done(workdir, there.key), there.first) if there else _unknown(workdir)
     if not done:
         if wanted.only:
             require_finished(workdir, wanted)
+        if policy == "continue":
+            say(f"there is no training in {workdir.path} to go on from: a new one begins")
         return wanted
-    lines = ["it is of another version of partdisc"]
-    if there:
-        there = there._replace(steps=there.first + steps, only=wanted.only)
-        lines = differences(there.identity, identity)
-        if there.steps < done:
-            lines.append(f"config.train.steps: was {done - there.first}, is {steps}")
+    if not there:
+        return _instead(workdir, wanted, policy)
+    there = there._replace(steps=there.first + steps, only=wanted.only)
+    lines = differences(there.identity, identity)
+    if there.steps < done:
+        lines.append(f"config.train.steps: was {done - there.first}, is {steps}")
     if not lines:
         if wanted.only:
             require_finished(workdir, there)
+        if policy == "continue" and done == there.steps:
+            say(
+                "nothing differs from the training that is there, so no steps are added to its "
+                f"{done}; a larger config.train.steps adds some"
+            )
         return there
     said = f"{workdir.path} holds another training: {'; '.join(lines)}"
     if policy == "overwrite":
@@ -83,30 +76,39 @@ def open_training(workdir: Workdir, identity: Identity, steps: int, policy: str)
     if policy != "stop":
         raise WorkdirError(f"{said}. Give the config and the data that it was trained with")
     raise WorkdirError(
-        f"{said}. Give another --workdir, or --overwrite to train anew (the last {KEPT} trainings "
-        f"are kept in {FOLDER}/{PREVIOUS}), or --continue to go on from its layer"
+        f"{said}. Give another --workdir, or --overwrite to train anew (what is there is kept in "
+        f"{FOLDER}/{PREVIOUS}), or --continue to go on from its layer"
     )
 
 
-def _continued(there: Training | None, wanted: Training, done: int, said: str) -> Training:
+def _instead(workdir: Workdir, wanted: Training, policy: str) -> Training:
+    """Return the wanted training in place of one whose record is lost, or refuse it."""
+    if policy == "overwrite":
+        return wanted
+    raise WorkdirError(
+        f"{workdir.path} holds a training that is not known: {RECORD} is gone, damaged or of "
+        "another version of partdisc, and no checkpoints are of this config and these data. Give "
+        "those that it was trained with, or another --workdir, or --overwrite to train anew "
+        f"(what is there is kept in {FOLDER}/{PREVIOUS})"
+    )
+
+
+def _continued(there: Training, wanted: Training, done: int, said: str) -> Training:
     """Return the training that goes on from the layer of another one after `done` steps."""
-    was, now = there and there.identity, wanted.identity
-    if (
-        not was
-        or was.weights != now.weights
-        or any(was.settings.get(key) != now.settings.get(key) for key in LAYER)
+    was, now = there.identity, wanted.identity
+    if was.weights != now.weights or any(
+        was.settings.get(key) != now.settings.get(key) for key in LAYER
     ):
         raise WorkdirError(
             f"{said}. --continue needs the same network and the same {', '.join(LAYER)}"
         )
-    parent = there.key if done > there.first else there.parent
-    return wanted._replace(
-        key=digest(now.key, parent, done),
-        steps=done + wanted.steps,
-        parent=parent,
-        first=done,
-        clusters=there.clusters,
-    )
+    return _after(wanted, there.key if done > there.first else there.parent, done)
+
+
+def _after(wanted: Training, parent: str, done: int) -> Training:
+    """Return the wanted training as it goes on from the layer of another one."""
+    key = digest(wanted.identity.key, parent, done)
+    return wanted._replace(key=key, steps=done + wanted.steps, parent=parent, first=done)
 
 
 def require_finished(workdir: Workdir, training: Training) -> None:
@@ -134,34 +136,20 @@ def beginning(config: Any, workdir: Workdir, training: Training, start: Start) -
     return Start(start.detector.with_params(params), digest(start.key, training.key))
 
 
-def begin(workdir: Workdir, training: Training, clusters: str) -> None:
-    """Write down which training this is, and keep what another left aside.
+def kept_clusters(workdir: Workdir, training: Training) -> dict[str, str]:
+    """Name the files that may hold the clusters that a training's layer started from.
 
-    Args:
-      workdir: of the run.
-      training: the one that begins or goes on.
-      clusters: the key of the clusters that its layer started from.
+    Returns:
+      From the name of each file to its key, the training's own first; none where the layer
+      starts from the clusters of its own images.
     """
-    # First: whoever goes on after a kill must know what the layer goes on from.
-    record: dict[str, Any] = training._asdict() | {"clusters": clusters}
-    del record["only"]
-    write_json(workdir.path / RECORD, record | {"identity": training.identity._asdict()})
-    previous = workdir.path / FOLDER / PREVIOUS
-    kept = sorted(previous.glob("*-*")) if previous.exists() else []
-    for other in _others(workdir, training.key):
-        if not _steps(other):
-            shutil.rmtree(other)
-            continue
-        number = int(kept[-1].name.partition("-")[0]) + 1 if kept else 1
-        kept.append(previous / f"{number:03d}-{other.name}")
-        previous.mkdir(exist_ok=True)
-        other.replace(kept[-1])
-        log = workdir.path / "metrics.jsonl"
-        if log.exists() and not training.parent:
-            log.replace(kept[-1] / log.name)
-        say(f"the training before is kept in {kept[-1]}")
-    for old in kept[:-KEPT]:
-        shutil.rmtree(old)
+    if not training.parent:
+        return {}
+    return {
+        (place / CLUSTERS).relative_to(workdir.path).as_posix(): key
+        for key in (training.key, training.parent)
+        for place in places(workdir, key)
+    }
 
 
 def parent_state(workdir: Workdir, training: Training, like: State) -> State:
@@ -170,9 +158,8 @@ def parent_state(workdir: Workdir, training: Training, like: State) -> State:
     Raises:
       errors.WorkdirError: it is gone.
     """
-    folder = workdir.path / FOLDER
-    for place in (folder / training.parent, *folder.glob(f"{PREVIOUS}/*-{training.parent}")):
-        if _steps(place):
+    for place in places(workdir, training.parent):
+        if steps_in(place):
             checkpoints = Checkpoints(place)
             try:
                 if (state := checkpoints.restore(like)) is not None:
@@ -180,37 +167,42 @@ def parent_state(workdir: Workdir, training: Training, like: State) -> State:
             finally:
                 checkpoints.close()
     raise WorkdirError(
-        f"{folder / PREVIOUS} does not hold the training {training.parent} any more, which this "
-        "one goes on from; give --overwrite to train anew"
+        f"{workdir.path / FOLDER / PREVIOUS} does not hold the training {training.parent} any "
+        "more, which this one goes on from; give --overwrite to train anew"
     )
 
 
-def steps_done(workdir: Workdir, key: str) -> int:
-    """Return the step of the last checkpoint of a training, 0 where there is none."""
-    return _steps(workdir.path / FOLDER / key)
+def _recognised(workdir: Workdir, wanted: Training) -> Training | None:
+    """Return the wanted training if its checkpoints are there, whose folder bears its key."""
+    before = [
+        _after(wanted, place.name.partition("-")[2], steps_in(place))
+        for place in previous(workdir).values()
+    ]
+    for one in (wanted, *before):
+        if steps_done(workdir, one.key):
+            say(
+                f"{workdir.path / RECORD} is gone or damaged: {FOLDER}/{one.key} is of this "
+                "config and these data, and is taken up"
+            )
+            return one
+    return None
 
 
-def _recorded(workdir: Workdir) -> Training | None:
-    """Return the training that the work directory says it holds."""
-    record = read_json(workdir.path / RECORD)
-    try:
-        return Training(**record | {"identity": Identity(**record["identity"])})
-    except (TypeError, KeyError):
-        return None
+def begin(workdir: Workdir, training: Training, clusters: dict[str, np.ndarray]) -> None:
+    """Write down which training this is, and keep what another left aside.
+
+    Args:
+      workdir: of the run.
+      training: the one that begins or goes on.
+      clusters: what its layer started from, or that of the first training that it goes on from.
+    """
+    gather(workdir, training)
+    # Before the others move: whoever goes on after a kill must know what the layer goes on from.
+    write_record(workdir.path / RECORD, training)
+    workdir.save(f"{FOLDER}/{training.key}/{CLUSTERS}", training.key, **clusters)
+    put_aside(workdir, training)
 
 
-def _others(workdir: Workdir, key: str) -> list[pathlib.Path]:
-    """Return the folders of checkpoints of other trainings, those before left out."""
-    folder = workdir.path / FOLDER
-    found = sorted(folder.iterdir()) if folder.exists() else []
-    return [one for one in found if one.is_dir() and one.name not in (key, PREVIOUS)]
-
-
-def _unrecorded(workdir: Workdir) -> int:
-    return max(map(_steps, _others(workdir, "")), default=0)
-
-
-def _steps(folder: pathlib.Path) -> int:
-    """Return the largest step that has a folder among checkpoints."""
-    found = [int(one.name) for one in folder.glob("*") if one.name.isdecimal()]
-    return max(found, default=0)
+def _unknown(workdir: Workdir) -> int:
+    """Return the most steps of trainings that no record tells of."""
+    return max(map(steps_in, others(workdir, "")), default=0)

@@ -7,7 +7,8 @@ from partdisc.backbones import Weights
 from partdisc.data import Listed
 from partdisc.discovery.identity import identity_of
 from partdisc.discovery.inputs import list_data, open_weights
-from partdisc.discovery.training import Training, open_training
+from partdisc.discovery.record import Training
+from partdisc.discovery.training import open_training
 from partdisc.workdir import Workdir
 
 

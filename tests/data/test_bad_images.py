@@ -2,7 +2,7 @@
 
 import pytest
 
-from partdisc.data.bad_images import SHOWN, BadImage, check_few, report
+from partdisc.data.bad_images import REASONS, SHOWN, BadImage, check_few, reasons, report
 from partdisc.errors import DataError
 
 
@@ -43,3 +43,17 @@ def test_too_many_are_an_error_that_names_three(count, total, fraction, allowed)
 def test_no_image_at_all_is_an_error():
     with pytest.raises(DataError, match="no images to use"):
         check_few([], 0, 1.0)
+
+
+def test_reasons_are_said_by_their_count_not_by_the_order_of_names():
+    heic = [BadImage(f"{n}.heic", "HEIC: install it") for n in range(200)]
+    large = [BadImage(f"{n}.png", f"{n}000 x 9,000: more than 80 pixels") for n in (7, 8, 9)]
+    lone = [BadImage("a.png", "damaged")]
+    assert reasons(lone + large + heic) == (
+        "200, such as 0.heic: HEIC: install it; 3, such as 7.png: 7000 x 9,000: more than 80 "
+        "pixels; 1, a.png: damaged"
+    )
+    assert reasons(lone) == "1, a.png: damaged"
+    many = [BadImage("a.png", word) for word in ("a", "b", "c", "d")]
+    assert reasons(many).endswith("; ...") and reasons(many).count("a.png") == REASONS
+    assert not reasons(many[:3]).endswith("...")

@@ -190,7 +190,9 @@ def test_contents_are_kept_by_time_and_found_again(tmp_path, monkeypatch):
     before = data.open_dataset(options(root), cache, seed=0)
     read = []
     real = contents._read
-    monkeypatch.setattr(contents, "_read", lambda one: read.append(one.key) or real(one))
+    monkeypatch.setattr(
+        contents, "_read", lambda one, *known: read.append(one.key) or real(one, *known)
+    )
     assert data.open_dataset(options(root), cache, seed=0).contents == before.contents
     assert read == []
     # Another time alone: it is read again, and is the same.

@@ -60,6 +60,36 @@ def test_names_of_the_table_count_by_channels(tmp_path, detector):
     assert not any(part.name for part in partdisc.load(tmp_path).parts)
 
 
+def of_channels(detector, change):
+    """Return the same detector, its parts made of other channels."""
+    choices = {
+        count: one._replace(
+            parts=tuple(part._replace(channels=change(part.channels)) for part in one.parts)
+        )
+        for count, one in detector.choices.items()
+    }
+    return dataclasses.replace(detector, choices=choices, chosen=choices[len(detector.parts)])
+
+
+@pytest.mark.parametrize("named", [[], [1], [0, 2], [0, 1, 2]])
+def test_names_of_parts_that_are_no_more_are_said(tmp_path, detector, capsys, named):
+    keep(tmp_path, detector)
+    header, *rows = (tmp_path / TABLE).read_text().splitlines()
+    rows = [
+        row.replace(",,", f",NAME {place},", 1) if place in named else row
+        for place, row in enumerate(rows)
+    ]
+    (tmp_path / TABLE).write_text("\n".join([header, *rows]) + "\n")
+    keep(tmp_path, detector)
+    assert not capsys.readouterr().out
+    keep(tmp_path, of_channels(detector, lambda channels: (*channels, 99)))
+    said = capsys.readouterr().out
+    for place, part in enumerate(detector.parts):
+        told = f"NAME {place} (channels {' '.join(map(str, part.channels))})"
+        assert (told in said) == (place in named)
+    assert said.count("\n") == bool(named) and "NAME" not in (tmp_path / TABLE).read_text()
+
+
 def test_a_table_that_is_none_is_one_line(tmp_path, detector):
     keep(tmp_path, detector)
     (tmp_path / TABLE).write_text("a,b\n1,2\n")

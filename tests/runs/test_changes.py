@@ -112,6 +112,17 @@ def test_what_does_not_matter_to_the_layer_may_change(place):
     )
 
 
+def test_a_bad_photo_may_come_and_go(place):
+    given = arguments(place / "photos", place / "run", "--config.data.max_bad_fraction=0.5")
+    (place / "photos" / "bad.png").write_bytes((place / "photos" / "1.png").read_bytes()[:-200])
+    came = run_here(*given)
+    assert "warning: 1 of 7 images were left out: 1, bad.png: damaged" in came.stdout
+    (place / "photos" / "bad.png").unlink()
+    went = run_here(*given, "--mode=evaluate")
+    for ended in (came, went):
+        assert ended.returncode == 0 and "training:" not in ended.stderr, ended.stderr
+
+
 def test_a_run_that_keeps_no_features_ends_with_the_same_bits(place):
     ended = run_here(*arguments(place / "photos", place / "new", "--config.features=recompute"))
     assert ended.returncode == 0, ended.stderr
@@ -176,6 +187,8 @@ def test_another_way_to_evaluate_or_other_code_is_no_finished_run(place, monkeyp
 
 def test_overwritten_is_kept_aside(place):
     before = trained(place / "run")
+    table = place / "run" / "parts.csv"
+    table.write_text(table.read_text().replace("1,,", "1,beak,", 1))
     add_photo(place / "photos")
     given = arguments(place / "photos", place / "run")
     ended = run_here(*given, "--overwrite")
@@ -184,6 +197,9 @@ def test_overwritten_is_kept_aside(place):
     assert "the training before is kept in" in ended.stdout
     (kept,) = (place / "run" / "checkpoints" / "previous").iterdir()
     assert (kept / "12").is_dir() and (kept / "metrics.jsonl").exists()
+    # Names are of the parts that they were given to.
+    assert "beak" in (kept / "parts.csv").read_text()
+    assert "beak" not in (place / "run" / "parts.csv").read_text()
     # The same bits as in a new work directory.
     fresh = run_here(*arguments(place / "photos", place / "fresh"))
     assert fresh.returncode == 0, fresh.stderr
@@ -206,6 +222,8 @@ def test_a_layer_goes_on_with_more_photos(run, place, tmp_path):
     assert [json.loads(row)["step"] for row in metrics] == list(range(1, 25))
     assert json.loads((place / "run" / "results.json").read_text())["steps"] == 24
     found = trained(place / "run", 24)
+    # The clusters that it started from cannot be made of these photos.
+    (place / "run" / "clusters.npz").write_text("x")
     # Nothing is left to do for the same command, with the word and without.
     for more in ([], ["--continue"], ["--mode=evaluate"]):
         again = run_here(*given, *more)
