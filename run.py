@@ -4,6 +4,11 @@ Any key of the config can be set: `--config.train.steps=300`. Where the package 
 `python -m partdisc` is the same program.
 """
 
+from partdisc import stopping
+
+if __name__ == "__main__":
+    stopping.heard(stopping.end)  # First: what follows takes a while.
+
 import sys
 
 from absl import flags

@@ -3,6 +3,11 @@
 Any key of the config can be set: `--config.train.steps=300`.
 """
 
+from partdisc import stopping
+
+if __name__ == "__main__":
+    stopping.heard(stopping.end)  # First: what follows takes a while.
+
 import contextlib
 import functools
 import hashlib
@@ -131,11 +136,13 @@ def main(argv: list[str], command: str) -> int:
     if _MODE.value == "predict":
         from partdisc.export.command import Asked, predict
 
+        stopping.heard(stopping.stop)
         given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
         return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import devices, experiment, progress
 
+    stopping.heard(stopping.stop)
     _join(devices)
     if not devices.first():
         progress.silence()
@@ -186,10 +193,6 @@ def _policy() -> str:
     return named[0] if named else "stop"
 
 
-def _stop(number: int, _) -> None:
-    raise Stopped(number)
-
-
 def _again(lost: Any) -> None:
     """Send a signal again that came where Python ignores errors, as while garbage is collected."""
     if isinstance(lost.exc_value, Stopped):
@@ -200,23 +203,20 @@ def _again(lost: Any) -> None:
 
 def start(command: str) -> None:
     """Run the program and end the process; `command` is how it was started, as one types it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    stopping.heard(stopping.end)  # Until `main` has loaded what it needs.
     sys.unraisablehook = _again
     try:
         try:
             app.run(functools.partial(main, command=command), flags_parser=_parse)
         finally:
+            stopping.heard(stopping.end)  # Nothing catches what is raised from here on.
             print(end="", flush=True)
     except BrokenPipeError:
         # Whoever read the output has enough of it, as `head` has: end as other programs do.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.raise_signal(signal.SIGPIPE)
     except Stopped as stopped:
-        name = signal.Signals(stopped.number).name
-        print(f"stopped by {name}; the same command goes on from here", file=sys.stderr)
-        sys.exit(128 + stopped.number)
+        sys.exit(stopping.told(stopped.number))
     except PartdiscError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -17,7 +17,6 @@ from partdisc.discovery.log import Log, collapse
 from partdisc.discovery.pools import PoolSettings, find_pools
 from partdisc.discovery.run import Run
 from partdisc.discovery.step import State, initial_state, step_members, train_step
-from partdisc.discovery.stopping import held_back
 from partdisc.discovery.supervision import StepSettings
 from partdisc.discovery.training import (
     FOLDER,
@@ -28,6 +27,7 @@ from partdisc.discovery.training import (
 )
 from partdisc.errors import Stopped, WorkdirError
 from partdisc.progress import Progress, say
+from partdisc.stopping import held_back
 from partdisc.workdir import Workdir, digest
 
 

@@ -92,3 +92,40 @@ def test_configs_by_name_in_an_empty_folder(run, tmp_path):
     assert (tmp_path / "runs" / "folder-photos" / "check.json").exists()
     one_line(run("--config=dmeo", **here), "'dmeo' is neither a file", "demo, folder")
     one_line(run(**here), "--config=demo")
+
+
+STOP = """
+import os, signal, sys
+
+
+class Stop:
+    def find_spec(self, name, *_):
+        if name == os.environ["STOP_AT"]:
+            signal.raise_signal(signal.Signals[os.environ["STOP_BY"]])
+
+
+sys.meta_path.insert(0, Stop())
+"""
+
+
+@WAYS
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("module", ["absl", "yaml", "numpy", "numpy._core._dtype", "ml_dtypes"])
+def test_stopped_while_libraries_are_loaded(run, start, number, module, tmp_path):
+    """Also where C code imports, which takes what is raised for a fault of its own."""
+    (tmp_path / "sitecustomize.py").write_text(STOP)
+    ended = run(
+        "--config=demo",
+        "--config.backbone.weights=/no/such.npz",  # Nothing more is done if all are loaded.
+        "--mode=check",
+        f"--workdir={tmp_path / 'run'}",
+        start=start,
+        env={
+            "STOP_AT": module,
+            "STOP_BY": number,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+        },
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert ended.returncode == 128 + signal.Signals[number]
+    assert ended.stderr == f"stopped by {number}; the same command goes on from here\n"
