@@ -89,12 +89,34 @@ def write_lines(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
             file.write(json.dumps(_finite(row), default=_plain) + "\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Read a JSON file; None where it is absent or was not written by us to its end."""
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where it is absent or damaged."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return json_object(path.read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """Return the object that a text is; raises ValueError where it is none."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    return value
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Read an .npz file whole; raises ValueError where it is damaged, and FileNotFoundError."""
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # NumPy, zipfile and zlib have many ways to say damage.
+        raise ValueError(str(error)) from error
 
 
 def _finite(value: Any) -> Any:
@@ -173,11 +195,10 @@ class Workdir:
     def _load(self, name: str, key: str) -> dict[str, np.ndarray] | None:
         path = self.path / name
         try:
-            with np.load(path) as file:
-                arrays = {field: file[field] for field in file.files}
+            arrays = read_arrays(path)
         except FileNotFoundError:
             return None
-        except Exception:  # NumPy, zipfile and zlib have many ways to say damage.
+        except ValueError:
             say(f"{path} is damaged: it is made again")
             return None
         return arrays if str(arrays.pop("key", "")) == key else None
@@ -196,14 +217,15 @@ class Workdir:
           key: names all that the run depended on.
           said: anything that JSON can write.
         """
-        write_json(self.path / _SEAL, {"key": key, "files": self._files(), "said": said})
+        kept = {"files": self._files(), "said": _finite(said)}
+        write_json(self.path / _SEAL, kept | {"key": digest(key, kept)})
 
     def sealed(self, key: str) -> Any:
         """Return what was kept under `key`, None where a file has changed or is gone since."""
-        seal = read_json(self.path / _SEAL) or {}
-        if seal.get("key") != key or not seal["files"].items() <= self._files().items():
+        kept = read_json(self.path / _SEAL) or {}
+        if kept.pop("key", "") != digest(key, kept):
             return None
-        return seal["said"]
+        return kept["said"] if kept["files"].items() <= self._files().items() else None
 
     def _files(self) -> dict[str, list[int]]:
         """Return size and time of each file of the run; its data have a key of their own."""

@@ -128,7 +128,10 @@ def test_json_lines(tmp_path):
     assert path.read_text() == ""
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"a": ', b"\xff\xfe"])
+NO_OBJECTS = [b"", b'{"a": ', b"\xff\xfe", b"[1]", b"3", b"null", b'"a"', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", [None, *NO_OBJECTS])
 def test_unreadable_json_is_none(tmp_path, content):
     path = tmp_path / "a.json"
     if content is not None:
@@ -353,5 +356,26 @@ def test_a_seal_holds_while_its_files_do(tmp_path):
             file.rename(file.with_name("moved"))
             assert workdir.sealed("key") is None
             file.with_name("moved").rename(file)
-        (workdir.path / "finished.json").write_text("{")
+
+
+@pytest.mark.parametrize("content", [*NO_OBJECTS, b"{}", b'{"key": "key"}'])
+def test_a_damaged_seal_is_none(tmp_path, content):
+    with Workdir(tmp_path / "run") as workdir:
+        workdir.seal("key", {"lines": ["found", float("nan")]})
+        assert workdir.sealed("key") == {"lines": ["found", None]}
+        whole = (workdir.path / "finished.json").read_bytes()
+        (workdir.path / "finished.json").write_bytes(content)
         assert workdir.sealed("key") is None
+        for word in (b"files", b"said", b"found", b"key"):
+            changed = whole.replace(word, word[::-1])
+            assert changed != whole
+            (workdir.path / "finished.json").write_bytes(changed)
+            assert workdir.sealed("key") is None
+
+
+@pytest.mark.parametrize("content", NO_OBJECTS)
+def test_who_holds_a_folder_may_not_be_known(tmp_path, content):
+    with Workdir(tmp_path):
+        (tmp_path / MARK).write_bytes(content)
+        with pytest.raises(WorkdirError, match="in use by process of another user"):
+            Workdir(tmp_path).__enter__()

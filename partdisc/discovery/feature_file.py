@@ -92,7 +92,7 @@ def _mark(path: pathlib.Path) -> pathlib.Path:
 def _there(path: pathlib.Path, wanted: Wanted) -> FeatureFile | None:
     """Open the file of an earlier run, if it has features that are made like these."""
     state = read_json(_mark(path))
-    if not isinstance(state, dict) or state.get("key") != wanted.key:
+    if state is None or state.get("key") != wanted.key:
         return None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         packed = np.frombuffer(bytes.fromhex(state.pop("have")), np.uint8)
