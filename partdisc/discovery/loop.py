@@ -128,6 +128,8 @@ def train(config: Any, workdir: Workdir, training: Training, run: Run) -> State:
                 f"{workdir.path} holds no sound checkpoint of step {training.steps} any more; do "
                 f"the steps from {int(state.step)} on again with --mode=train"
             )
+        if int(state.step) == training.steps:
+            return devices.copy(state)  # What only reads leaves the log as it is.
         with contextlib.closing(Log(workdir.path / "metrics.jsonl", int(state.step))) as log:
             return _loop(course, state, checkpoints, log)
     finally:
