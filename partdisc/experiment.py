@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shlex
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -222,8 +223,8 @@ def show(
         lines.append(f"warning: {len(out)} of {total} images were left out, such as {first}")
     lines += [
         "find the parts in other photos:",
-        f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER "
-        "--report",
+        f"  {command} --mode=predict --workdir={shlex.quote(str(workdir.path))} --images=FOLDER "
+        "--out=FOLDER --report",
     ]
     return {"tables": result_tables(done.results, ("clustering", "trained")), "lines": lines}
 
