@@ -23,6 +23,8 @@ from partdisc.progress import say
 FORMAT = 3
 MARK = "partdisc.json"
 _SEAL = "finished.json"
+# Characters of a file's name that its draft's has: the name itself may be as long as names can be.
+_CUT = 50
 # What is not whole yet bears such a name.
 _DRAFTS = (".*.draft*", "*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*")
 
@@ -51,12 +53,15 @@ def code() -> str:
 
 @contextlib.contextmanager
 def naming(path: pathlib.Path) -> Iterator[None]:
-    """Put the file's name into errors of the operating system that lack it, as a full disk's."""
+    """Put the file's name into errors of the operating system that lack it, as a full disk's.
+
+    Of two names, as where a draft cannot take the place of a file, it is the last.
+    """
     try:
         yield
     except OSError as error:
         if error.errno:  # Without a number it has a text of its own.
-            error.filename = error.filename or str(path)
+            error.filename = error.filename2 or error.filename or str(path)
         raise
 
 
@@ -64,7 +69,7 @@ def naming(path: pathlib.Path) -> Iterator[None]:
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `path` that takes its place if all goes well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.draft{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:_CUT]}.draft{path.suffix}")
     try:
         with naming(path):
             yield temporary
@@ -167,7 +172,7 @@ class Workdir:
                 f"{self.path} is in use by process {holder}; wait for it or stop it"
             ) from error
         except OSError as error:
-            raise WorkdirError(f"cannot write in {self.path}: {error.strerror}") from error
+            raise WorkdirError(f"cannot write in {self.path}: {disk_message(error)}") from error
         self._clean()
         self._lock.seek(0)
         self._lock.truncate()
@@ -241,10 +246,15 @@ class Workdir:
         return found
 
 
+# What mends an error of the operating system.
+_MENDS = {
+    errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
+    errno.EISDIR: "move that folder away: a file has to be there",
+}
+
+
 def disk_message(error: OSError) -> str:
     """Say in one line what the operating system refused."""
     name = error.filename or "a file of the work directory"
-    hint = ""
-    if error.errno == errno.ENOSPC:
-        hint = "; free some space and run the same command again: it goes on where it stopped"
-    return f"{name}: {error.strerror or error}{hint}"
+    hint = _MENDS.get(error.errno, "")
+    return f"{name}: {error.strerror or error}{hint and '; '}{hint}"

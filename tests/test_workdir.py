@@ -63,6 +63,31 @@ def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
         assert reader.read() == "old"
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "a" * 251 + ".png", "é" * 127, "a"])
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path, name):
+    with atomic(tmp_path / name) as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == {name}
+
+
+@pytest.mark.parametrize("name", ["stage.npz", "results.json", "finished.json", MARK])
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path, name):
+    with Workdir(tmp_path):
+        pass
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name / "inner").mkdir(parents=True)
+    with pytest.raises((OSError, WorkdirError)) as caught, Workdir(tmp_path) as run:
+        run.load("stage.npz", "key")
+        run.save("stage.npz", "key", x=np.arange(3))
+        write_json(tmp_path / "results.json", {})
+        run.sealed("key")
+    error = caught.value
+    said = disk_message(error) if isinstance(error, OSError) else str(error)
+    assert said.endswith(f"{tmp_path / name}: Is a directory; move that folder away: a file has "
+                         "to be there")  # fmt: skip
+    assert (tmp_path / name / "inner").exists()
+
+
 def test_an_exception_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
