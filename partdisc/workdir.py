@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from partdisc import devices
-from partdisc.errors import WorkdirError
+from partdisc.errors import WorkdirError, cut
 from partdisc.paths import user_path
 from partdisc.progress import say
 
@@ -172,7 +172,9 @@ class Workdir:
                 f"{self.path} is in use by process {holder}; wait for it or stop it"
             ) from error
         except OSError as error:
-            raise WorkdirError(f"cannot write in {self.path}: {disk_message(error)}") from error
+            raise WorkdirError(
+                f"cannot write in the work directory: {disk_message(error)}"
+            ) from error
         self._clean()
         self._lock.seek(0)
         self._lock.truncate()
@@ -255,6 +257,8 @@ _MENDS = {
 
 def disk_message(error: OSError) -> str:
     """Say in one line what the operating system refused."""
-    name = error.filename or "a file of the work directory"
+    name = str(error.filename or "a file of the work directory")
+    if error.errno == errno.ENAMETOOLONG:
+        name = cut(name)
     hint = _MENDS.get(error.errno, "")
     return f"{name}: {error.strerror or error}{hint and '; '}{hint}"

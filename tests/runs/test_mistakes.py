@@ -46,6 +46,62 @@ def test_a_mistake_is_one_line(run, tmp_path, arguments, words):
     one_line(run(*given), *words)
 
 
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"--config.train.steps={LONG}"],
+        ["--config.train.steps", LONG],
+        [f"--config.train.learning_rate={LONG}"],
+        [f"--config.data.flip={LONG}"],
+        [f"--config.{LONG}=1"],
+        [f"--config.train.{LONG}=1"],
+        ["--config.data.name=folder", f"--config.data.root={LONG}"],
+        [f"--config={LONG}"],
+        ["--config", LONG],
+        [f"--config=demo:{LONG}"],
+        [f"--mode={LONG}"],
+        ["--mode", LONG],
+        ["--mode=predict", "--out=out", f"--images={LONG}"],
+        ["--mode=predict", "--images=tests", f"--out={LONG}"],
+        [f"--workdir={LONG}"],
+        [f"--overwrite={LONG}"],
+        [f"--{LONG}"],
+        [f"--{LONG}=1"],
+        [LONG],
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LONG, "..."),
+)
+def test_what_is_given_is_echoed_in_short(run, tmp_path, arguments):
+    ended = run(*DEMO, "--mode=check", f"--workdir={tmp_path / 'run'}", *arguments)
+    one_line(ended)
+    assert ended.stderr.count("x") < 300 and len(ended.stderr.splitlines()[-1]) < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["SyntaxError"]),
+        (b"notes about photos\n", ["SyntaxError", "line 1"]),
+        (b"steps = 3\n", ["AttributeError", "get_config"]),
+        (b"import nothing_of_that_name\n", ["nothing_of_that_name"]),
+        (b"def get_config():\n    raise KeyError('bird')\n", ["KeyError: 'bird'"]),
+        (b"def get_config(x):\n    return x\n", ["TypeError", "get_config"]),
+    ],
+)
+def test_a_file_that_is_no_config_is_one_line(run, tmp_path, content, words):
+    (tmp_path / "own.py").write_bytes(content)
+    given = [f"--config={tmp_path / 'own.py'}", f"--workdir={tmp_path / 'run'}"]
+    one_line(run(*given), "--config: the file cannot be read", *words)
+
+
+def test_an_argument_that_a_config_does_not_take_is_one_line(run, tmp_path):
+    given = ["--config=configs/demo.py:small", f"--workdir={tmp_path / 'run'}"]
+    one_line(run(*given), "--config: the file cannot be read", "takes 0 positional arguments")
+
+
 def test_folders_that_are_not_ours_or_not_writable(run, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_text("a photo")
