@@ -150,6 +150,10 @@ class Workdir:
         self.path = user_path(path).absolute()
         self._lock = None
 
+    def there(self) -> bool:
+        """Return whether the folder is a work directory already."""
+        return (self.path / MARK).exists()
+
     def __enter__(self) -> "Workdir":
         devices.agree(self._hold)
         return self
@@ -157,7 +161,7 @@ class Workdir:
     def _hold(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            foreign = not (self.path / MARK).exists() and any(self.path.iterdir())
+            foreign = not self.there() and any(self.path.iterdir())
             if foreign:
                 raise WorkdirError(
                     f"{self.path} is not empty and no work directory of partdisc; "

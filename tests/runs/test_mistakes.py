@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from program import DEMO, FOLDER, one_line, photos, run_here
 
+from partdisc.workdir import MARK
+
 
 @pytest.mark.parametrize(
     "arguments, words",
@@ -100,6 +102,23 @@ def test_a_file_that_is_no_config_is_one_line(run, tmp_path, content, words):
 def test_an_argument_that_a_config_does_not_take_is_one_line(run, tmp_path):
     given = ["--config=configs/demo.py:small", f"--workdir={tmp_path / 'run'}"]
     one_line(run(*given), "--config: the file cannot be read", "takes 0 positional arguments")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (["--mode=evaluate"], "holds no trained layer"),
+        (["--mode=score", "--predictions=none.csv"], "has no landmarks"),
+        (["--mode=align"], "has no landmarks"),
+    ],
+)
+def test_what_cannot_be_done_writes_nothing(run, tmp_path, mode, words):
+    folder, workdir = photos(tmp_path / "photos", 3), tmp_path / "run"
+    given = [f"--config=configs/folder.py:{folder}", *FOLDER, f"--workdir={workdir}", *mode]
+    one_line(run(*given), words)
+    left = [one.name for one in workdir.iterdir()] if workdir.exists() else []
+    assert left == ([] if "evaluate" in mode[0] else [MARK])
+    assert "evaluate" not in mode[0] or not workdir.exists()
 
 
 def test_folders_that_are_not_ours_or_not_writable(run, tmp_path):
