@@ -254,8 +254,8 @@ class Workdir:
 
 # What mends an error of the operating system.
 _MENDS = {
-    errno.ENOSPC: "free some space and run the same command again: it goes on where it stopped",
-    errno.EISDIR: "move that folder away: a file has to be there",
+    errno.ENOSPC: "; free some space and run the same command again: it goes on where it stopped",
+    errno.EISDIR: "; move that folder away: a file has to be there",
 }
 
 
@@ -265,4 +265,4 @@ def disk_message(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         name = cut(name)
     hint = _MENDS.get(error.errno, "")
-    return f"{name}: {error.strerror or error}{hint and '; '}{hint}"
+    return f"{name}: {error.strerror or error}{hint}"
