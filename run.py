@@ -4,6 +4,12 @@ Any key of the config can be set: `--config.train.steps=300`. Where the package 
 `python -m partdisc` is the same program.
 """
 
+from partdisc import stopping
+
+if __name__ == "__main__":
+    stopping.heard(stopping.end)  # First: what follows takes a while.
+
+import shlex
 import sys
 
 from absl import flags
@@ -13,4 +19,4 @@ from partdisc import __main__ as program
 flags.adopt_module_key_flags(program)  # for --help, which lists those of this file
 
 if __name__ == "__main__":
-    program.start(f"python {sys.argv[0]}")
+    program.start(f"python {shlex.quote(sys.argv[0])}")

@@ -3,9 +3,15 @@
 Any key of the config can be set: `--config.train.steps=300`.
 """
 
+from partdisc import stopping
+
+if __name__ == "__main__":
+    stopping.heard(stopping.end)  # First: what follows takes a while.
+
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import pathlib
 import platform
@@ -23,7 +29,7 @@ from ml_collections import config_flags
 from partdisc.errors import ConfigError, PartdiscError, Stopped, shortened
 from partdisc.paths import cache_folder
 from partdisc.presets import config_file
-from partdisc.validation import check_key, validate
+from partdisc.validation import check_key, check_text, is_switch, validate
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -76,28 +82,57 @@ _MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part o
 _REPORT = flags.DEFINE_bool("report", False, "For --mode=predict: write a page to look at.")
 _SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")
 
+# No flag but those of the config has a longer name; what is longer is not echoed whole.
+_LONGEST = 80
 _SAME_BITS = "--xla_gpu_deterministic_ops=true"
 
 
 def _parse(argv: list[str]) -> list[str]:
     """Parse the flags; what is wrong with them is the user's to mend, in one line."""
-    for argument in argv[1:]:
-        if match := re.match(r"--?config\.([\w.]+)", argument):
-            check_key(match[1])
+    _check_words(argv[1:])
+    words = _with_file(argv)
     try:
-        rest = flags.FLAGS(_with_file(argv))
+        rest = flags.FLAGS(words)
         if _MODE.value == "predict":  # The run has its own config.
             return rest
-    except flags.Error as error:
-        raise ConfigError(str(error).splitlines()[0]) from error
-    if _CONFIG.value is None:
-        raise ConfigError("--config=FILE is required, for a start --config=demo")
-    try:
+        if _CONFIG.value is None:
+            raise ConfigError("--config=FILE is required, for a start --config=demo")
         _CONFIG.value.items()  # a file that could not be loaded says so at its first use
-    except OSError as error:
-        reason = str(error).strip().splitlines()[-1].strip()
-        raise ConfigError(f"--config: the file cannot be read: {reason}") from error
+    except PartdiscError:
+        raise
+    except Exception as error:  # Of the flags, or anything that a file of the user's does.
+        raise ConfigError(_reason(error, words)) from error
     return rest
+
+
+def _check_words(words: list[str]) -> None:
+    """Refuse what the library that parses flags has no good words for."""
+    for word, after in itertools.pairwise([*words, ""]):
+        flag, equals, text = word.partition("=")
+        name = flag.lstrip("-")
+        if flag.startswith("-") and len(name) > _LONGEST and not name.startswith("config."):
+            raise ConfigError(f"{shortened(word)} is not a flag; --help lists them")
+        if re.match(r"--?config\.", flag):
+            key = name.removeprefix("config.")
+            check_key(key)
+            if equals or not is_switch(key):
+                check_text(key, text if equals else after)
+
+
+def _reason(error: Exception, words: list[str]) -> str:
+    """Say in one line what is wrong with the command line, or with the file of the config."""
+    lines = str(error).strip().splitlines() or [""]
+    text = lines[0]
+    if not isinstance(error, flags.Error):
+        named = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
+        text = f"--config: the file cannot be read: {named}{lines[-1].strip()}"
+    elif len(lines) > 1:  # With what the file raised at the end.
+        text = f"--config: the file cannot be read: {lines[-1].strip()}"
+    # The shorter first: a value before the flag with it.
+    for given in sorted({*words, *(word.partition("=")[2] for word in words)}, key=len):
+        if len(given) > _LONGEST:
+            text = text.replace(given, shortened(given))
+    return text
 
 
 def _with_file(argv: list[str]) -> list[str]:
@@ -131,11 +166,13 @@ def main(argv: list[str], command: str) -> int:
     if _MODE.value == "predict":
         from partdisc.export.command import Asked, predict
 
+        stopping.heard(stopping.stop)
         given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
         return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import devices, experiment, progress
 
+    stopping.heard(stopping.stop)
     _join(devices)
     if not devices.first():
         progress.silence()
@@ -186,10 +223,6 @@ def _policy() -> str:
     return named[0] if named else "stop"
 
 
-def _stop(number: int, _) -> None:
-    raise Stopped(number)
-
-
 def _again(lost: Any) -> None:
     """Send a signal again that came where Python ignores errors, as while garbage is collected."""
     if isinstance(lost.exc_value, Stopped):
@@ -200,23 +233,20 @@ def _again(lost: Any) -> None:
 
 def start(command: str) -> None:
     """Run the program and end the process; `command` is how it was started, as one types it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _stop)
+    stopping.heard(stopping.end)  # Until `main` has loaded what it needs.
     sys.unraisablehook = _again
     try:
         try:
             app.run(functools.partial(main, command=command), flags_parser=_parse)
         finally:
+            stopping.heard(stopping.end)  # Nothing catches what is raised from here on.
             print(end="", flush=True)
     except BrokenPipeError:
         # Whoever read the output has enough of it, as `head` has: end as other programs do.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.raise_signal(signal.SIGPIPE)
     except Stopped as stopped:
-        name = signal.Signals(stopped.number).name
-        print(f"stopped by {name}; the same command goes on from here", file=sys.stderr)
-        sys.exit(128 + stopped.number)
+        sys.exit(stopping.told(stopped.number))
     except PartdiscError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

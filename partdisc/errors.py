@@ -3,7 +3,11 @@
 
 def shortened(value: object, most: int = 80) -> str:
     """Return a value as messages echo it, quoted where it is text: never long."""
-    text = repr(value)
+    return cut(repr(value), most)
+
+
+def cut(text: str, most: int = 80) -> str:
+    """Return a text, or its beginning where it is long."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

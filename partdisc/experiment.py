@@ -2,12 +2,11 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+import shlex
 from typing import Any, NamedTuple
 
 from partdisc import devices
 from partdisc.config import flatten, split_names
-from partdisc.data import Dataset
 from partdisc.data.bad_images import reasons
 from partdisc.detector import Detector, keep
 from partdisc.discovery.check import check
@@ -77,7 +76,10 @@ def run(config: Any, path: str | os.PathLike, mode: str, asked: Asked | None = N
     """
     validate(config)
     asked = asked or Asked()
-    with Workdir(path) as workdir:
+    holder = Workdir(path)
+    if mode == "evaluate" and not holder.there():  # It would be made, to hold nothing.
+        raise WorkdirError(f"{holder.path} holds no trained layer; run it with --mode=train")
+    with holder as workdir:
         say(f"work directory: {workdir.path}")
         match mode:
             case "check":
@@ -131,18 +133,11 @@ def discover(config: Any, workdir: Workdir, wanted: Wanted, *, readable: bool = 
     return found._replace(detector=parts_stage(config, workdir, found))
 
 
-def prepare(
-    config: Any,
-    workdir: Workdir,
-    wanted: Wanted,
-    check_data: Callable[[Any, Dataset], None] | None = None,
-) -> Run:
-    """Do the stages before training, where the data pass the check; what is there stays."""
+def prepare(config: Any, workdir: Workdir, wanted: Wanted) -> Run:
+    """Do the stages before training; what is there stays."""
     training = wanted.training
     dataset = devices.in_turn(lambda: open_data(config, workdir, wanted.listed))
     inputs = with_weights(config, dataset, wanted.weights)
-    if check_data:
-        check_data(config, inputs.dataset)
     if devices.first():
         write_about(workdir, inputs)
     # Section 3.1: features of a frozen network, clusters of them, the untrained part layer.
@@ -175,7 +170,8 @@ def _trained(config: Any, workdir: Workdir, training: Training, found: Run) -> R
 def align(config: Any, workdir: Workdir) -> None:
     """Diagnose the alignment of the untrained layer, and of what was trained there."""
     wanted = look(config, workdir, "same")
-    training, found = wanted.training, prepare(config, workdir, wanted, check_labelled)
+    check_labelled(config, wanted.listed)
+    training, found = wanted.training, prepare(config, workdir, wanted)
     detectors: dict[str, Detector] = {"clustering": found.start.detector}
     try:
         if training.steps:
@@ -223,8 +219,8 @@ def show(
         lines.append(f"warning: {len(out)} of {total} images were left out: {reasons(out)}")
     lines += [
         "find the parts in other photos:",
-        f"  {command} --mode=predict --workdir={workdir.path} --images=FOLDER --out=FOLDER "
-        "--report",
+        f"  {command} --mode=predict --workdir={shlex.quote(str(workdir.path))} --images=FOLDER "
+        "--out=FOLDER --report",
     ]
     return {"tables": result_tables(done.results, ("clustering", "trained")), "lines": lines}
 

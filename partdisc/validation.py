@@ -1,10 +1,18 @@
 """The checks of a configuration, before any work: `partdisc/config.py` says what is allowed."""
 
 import ml_collections
+from absl import flags
 
 from partdisc.config import KEYS, flatten, split_names
-from partdisc.errors import ConfigError, shortened
+from partdisc.errors import ConfigError, cut, shortened
 
+# What the command line reads values by.
+_PARSERS = {
+    bool: flags.BooleanParser(),
+    int: flags.IntegerParser(),
+    float: flags.FloatParser(),
+    str: flags.ArgumentParser(),
+}
 _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -39,13 +47,36 @@ def check_key(name: str) -> None:
     """
     if name in KEYS:
         return
-    section = name.rpartition(".")[0]
+    sections = {key.partition(".")[0] for key in KEYS}
+    section = name if name in sections else name.rpartition(".")[0]
     near = sorted(key for key in KEYS if section and key.rpartition(".")[0] == section)
-    keys = near or sorted({key.partition(".")[0] for key in KEYS})
     raise ConfigError(
-        f"config.{name} is not a key; allowed{f' in config.{section}' if near else ''}: "
-        + ", ".join(key.rpartition(".")[2] for key in keys)
+        f"{cut(f'config.{name}')} is not a key{' but a section' if name in sections else ''}; "
+        f"allowed{f' in config.{section}' if near else ''}: "
+        + ", ".join(key.rpartition(".")[2] for key in near or sorted(sections))
     )
+
+
+def is_switch(name: str) -> bool:
+    """Return whether a key, which exists, is given without a value too."""
+    return type(KEYS[name].default) is bool
+
+
+def check_text(name: str, text: str) -> None:
+    """Check that a text that is given for a key is of its kind.
+
+    Raises:
+      errors.ConfigError: names the key, the text, and what is allowed.
+    """
+    key = KEYS[name]
+    kind = type(key.default)
+    try:
+        _PARSERS[kind].parse(text)
+    except (ValueError, TypeError):
+        bounds = "" if key.low is None else f", {key.low} to {key.high}"
+        raise ConfigError(
+            f"config.{name} is {shortened(text)}; allowed: {_KINDS[kind]}{bounds}"
+        ) from None
 
 
 def check_value(name: str, value: object) -> None:

@@ -15,13 +15,15 @@ from typing import Any
 import numpy as np
 
 from partdisc import devices
-from partdisc.errors import WorkdirError
+from partdisc.errors import WorkdirError, cut
 from partdisc.paths import MARK, user_path
 from partdisc.progress import say
 
 # Raised by hand whenever a stage's code changes what its file means.
 FORMAT = 3
 _SEAL = "finished.json"
+# Characters of a file's name that its draft's has: the name itself may be as long as names can be.
+_CUT = 50
 # What is not whole yet bears such a name.
 _DRAFTS = (
     ".*.draft*", "*/.*.draft*", "checkpoints/*/.*.draft*", "checkpoints/*/*.orbax-checkpoint-tmp*",
@@ -52,12 +54,15 @@ def code() -> str:
 
 @contextlib.contextmanager
 def naming(path: pathlib.Path) -> Iterator[None]:
-    """Put the file's name into errors of the operating system that lack it, as a full disk's."""
+    """Put the file's name into errors of the operating system that lack it, as a full disk's.
+
+    Of two names, as where a draft cannot take the place of a file, it is the last.
+    """
     try:
         yield
     except OSError as error:
         if error.errno:  # Without a number it has a text of its own.
-            error.filename = error.filename or str(path)
+            error.filename = error.filename2 or error.filename or str(path)
         raise
 
 
@@ -65,7 +70,7 @@ def naming(path: pathlib.Path) -> Iterator[None]:
 def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield a temporary path beside `path` that takes its place if all goes well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.draft{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:_CUT]}.draft{path.suffix}")
     try:
         with naming(path):
             yield temporary
@@ -90,12 +95,34 @@ def write_lines(path: pathlib.Path, rows: list[dict[str, Any]]) -> None:
             file.write(json.dumps(_finite(row), default=_plain) + "\n")
 
 
-def read_json(path: pathlib.Path) -> Any:
-    """Read a JSON file; None where it is absent or was not written by us to its end."""
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+    """Read a JSON object; None where it is absent or damaged."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        return json_object(path.read_bytes())
+    except (FileNotFoundError, ValueError):
         return None
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """Return the object that a text is; raises ValueError where it is none."""
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(value, dict):
+        raise ValueError("it is no JSON object")
+    return value
+
+
+def read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Read an .npz file whole; raises ValueError where it is damaged, and FileNotFoundError."""
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # NumPy, zipfile and zlib have many ways to say damage.
+        raise ValueError(str(error)) from error
 
 
 def _finite(value: Any) -> Any:
@@ -124,6 +151,10 @@ class Workdir:
         self.path = user_path(path).absolute()
         self._lock = None
 
+    def there(self) -> bool:
+        """Return whether the folder is a work directory already."""
+        return (self.path / MARK).exists()
+
     def __enter__(self) -> "Workdir":
         devices.agree(self._hold)
         return self
@@ -131,7 +162,7 @@ class Workdir:
     def _hold(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            if not (self.path / MARK).exists() and any(self.path.iterdir()):
+            if not self.there() and any(self.path.iterdir()):
                 self._know_without_mark()
             self._lock = open(self.path / MARK, "a+")  # noqa: SIM115
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,7 +173,9 @@ class Workdir:
                 f"{self.path} is in use by process {holder}; wait for it or stop it"
             ) from error
         except OSError as error:
-            raise WorkdirError(f"cannot write in {self.path}: {error.strerror}") from error
+            raise WorkdirError(
+                f"cannot write in the work directory: {disk_message(error)}"
+            ) from error
         self._clean()
         self._lock.seek(0)
         self._lock.truncate()
@@ -181,11 +214,10 @@ class Workdir:
     def _load(self, name: str, key: str) -> dict[str, np.ndarray] | None:
         path = self.path / name
         try:
-            with np.load(path) as file:
-                arrays = {field: file[field] for field in file.files}
+            arrays = read_arrays(path)
         except FileNotFoundError:
             return None
-        except Exception:  # NumPy, zipfile and zlib have many ways to say damage.
+        except ValueError:
             say(f"{path} is damaged: it is made again")
             return None
         return arrays if str(arrays.pop("key", "")) == key else None
@@ -204,14 +236,15 @@ class Workdir:
           key: names all that the run depended on.
           said: anything that JSON can write.
         """
-        write_json(self.path / _SEAL, {"key": key, "files": self._files(), "said": said})
+        kept = {"files": self._files(), "said": _finite(said)}
+        write_json(self.path / _SEAL, kept | {"key": digest(key, kept)})
 
     def sealed(self, key: str) -> Any:
         """Return what was kept under `key`, None where a file has changed or is gone since."""
-        seal = read_json(self.path / _SEAL) or {}
-        if seal.get("key") != key or not seal["files"].items() <= self._files().items():
+        kept = read_json(self.path / _SEAL) or {}
+        if kept.pop("key", "") != digest(key, kept):
             return None
-        return seal["said"]
+        return kept["said"] if kept["files"].items() <= self._files().items() else None
 
     def _files(self) -> dict[str, list[int]]:
         """Return size and time of each file of the run; its data have a key of their own."""
@@ -227,10 +260,17 @@ class Workdir:
         return found
 
 
+# What mends an error of the operating system.
+_MENDS = {
+    errno.ENOSPC: "; free some space and run the same command again: it goes on where it stopped",
+    errno.EISDIR: "; move that folder away: a file has to be there",
+}
+
+
 def disk_message(error: OSError) -> str:
     """Say in one line what the operating system refused."""
-    name = error.filename or "a file of the work directory"
-    hint = ""
-    if error.errno == errno.ENOSPC:
-        hint = "; free some space and run the same command again: it goes on where it stopped"
+    name = str(error.filename or "a file of the work directory")
+    if error.errno == errno.ENAMETOOLONG:
+        name = cut(name)
+    hint = _MENDS.get(error.errno, "")
     return f"{name}: {error.strerror or error}{hint}"

@@ -27,7 +27,7 @@ from partdisc.method import (
 )
 from partdisc.scoring import extras, parts
 from partdisc.tables.paper import TABLES
-from partdisc.validation import check_value, validate
+from partdisc.validation import check_key, check_text, check_value, validate
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Texts that the file system, the data set, the backbone or `validation` judges.
@@ -255,7 +255,35 @@ def test_missing_keys_are_refused(key):
 
 
 def test_a_value_in_place_of_a_section_is_refused():
-    assert "config.train is not a key" in refusal(changed("train", 3))
+    said = "config.train is not a key but a section; allowed in config.train: batch, "
+    assert refusal(changed("train", 3)).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "train." + "x" * 5000, "x" * 5000 + ".steps"])
+def test_names_of_keys_are_echoed_in_short(name):
+    with pytest.raises(ConfigError) as caught:
+        check_key(name)
+    message = str(caught.value)
+    assert message.startswith(f"config.{name[:40]}") and len(message) < 300
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_texts_are_of_the_kind_of_their_key(key):
+    kind = type(KEYS[key].default)
+    good = {bool: ["True", "false", "1"], int: ["3", "-3"], float: ["1e-3", "3"]}.get(kind, [])
+    for text in good:
+        check_text(key, text)
+    allowed = {bool: "True or False", int: "a whole number", float: "a number"}.get(kind)
+    for text in ("x" * 5000, "", "three", "1,5", "1e3" if kind is int else "1 3"):
+        if allowed is None:
+            check_text(key, text)
+            continue
+        with pytest.raises(ConfigError) as caught:
+            check_text(key, text)
+        message = str(caught.value)
+        assert message.startswith(f"config.{key} is {text!r}"[:80]) and len(message) < 200
+        assert f"; allowed: {allowed}" in message
+        assert KEYS[key].low is None or message.endswith(f", {KEYS[key].low} to {KEYS[key].high}")
 
 
 @pytest.mark.parametrize(("key", "value"), [("train.batch", 1), ("pools.refresh_epochs", 2)])

@@ -64,6 +64,31 @@ def test_who_reads_the_old_file_reads_it_to_its_end(tmp_path):
         assert reader.read() == "old"
 
 
+@pytest.mark.parametrize("name", ["a" * 255, "a" * 251 + ".png", "é" * 127, "a"])
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path, name):
+    with atomic(tmp_path / name) as temporary:
+        temporary.write_text("new")
+    assert names(tmp_path) == {name}
+
+
+@pytest.mark.parametrize("name", ["stage.npz", "results.json", "finished.json", MARK])
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path, name):
+    with Workdir(tmp_path):
+        pass
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name / "inner").mkdir(parents=True)
+    with pytest.raises((OSError, WorkdirError)) as caught, Workdir(tmp_path) as run:
+        run.load("stage.npz", "key")
+        run.save("stage.npz", "key", x=np.arange(3))
+        write_json(tmp_path / "results.json", {})
+        run.sealed("key")
+    error = caught.value
+    said = disk_message(error) if isinstance(error, OSError) else str(error)
+    assert said.endswith(f"{tmp_path / name}: Is a directory; move that folder away: a file has "
+                         "to be there")  # fmt: skip
+    assert (tmp_path / name / "inner").exists()
+
+
 def test_an_exception_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
@@ -129,7 +154,10 @@ def test_json_lines(tmp_path):
     assert path.read_text() == ""
 
 
-@pytest.mark.parametrize("content", [None, b"", b'{"a": ', b"\xff\xfe"])
+NO_OBJECTS = [b"", b'{"a": ', b"\xff\xfe", b"[1]", b"3", b"null", b'"a"', b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", [None, *NO_OBJECTS])
 def test_unreadable_json_is_none(tmp_path, content):
     path = tmp_path / "a.json"
     if content is not None:
@@ -390,5 +418,26 @@ def test_a_seal_holds_while_its_files_do(tmp_path):
             file.rename(file.with_name("moved"))
             assert workdir.sealed("key") is None
             file.with_name("moved").rename(file)
-        (workdir.path / "finished.json").write_text("{")
+
+
+@pytest.mark.parametrize("content", [*NO_OBJECTS, b"{}", b'{"key": "key"}'])
+def test_a_damaged_seal_is_none(tmp_path, content):
+    with Workdir(tmp_path / "run") as workdir:
+        workdir.seal("key", {"lines": ["found", float("nan")]})
+        assert workdir.sealed("key") == {"lines": ["found", None]}
+        whole = (workdir.path / "finished.json").read_bytes()
+        (workdir.path / "finished.json").write_bytes(content)
         assert workdir.sealed("key") is None
+        for word in (b"files", b"said", b"found", b"key"):
+            changed = whole.replace(word, word[::-1])
+            assert changed != whole
+            (workdir.path / "finished.json").write_bytes(changed)
+            assert workdir.sealed("key") is None
+
+
+@pytest.mark.parametrize("content", NO_OBJECTS)
+def test_who_holds_a_folder_may_not_be_known(tmp_path, content):
+    with Workdir(tmp_path):
+        (tmp_path / MARK).write_bytes(content)
+        with pytest.raises(WorkdirError, match="in use by process of another user"):
+            Workdir(tmp_path).__enter__()

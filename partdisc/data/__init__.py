@@ -126,16 +126,23 @@ def prepare_dataset(
         check_few(listing.odd, listing.annotations, wanted.max_bad_fraction, "annotations")
     folder = pathlib.Path(cache_dir).absolute()
     where = folder / f"{wanted.name}-{listed.fingerprint[:16]}"
-    if not where.exists():
+    table, notes = None, listing.notes
+    if where.exists():
+        try:
+            table = load_table(where)
+        except errors.DataError:
+            notes = (*notes, f"{where} was damaged: it was prepared again")
+            shutil.rmtree(where)
+    if table is None:
         _prepare_once(listed, where, progress)
+        table = load_table(where)
     try:
         contents.keep(records, listed.contents, folder, wanted.max_pixels)
     except OSError as error:
         raise errors.WorkdirError(f"{folder}: {error.strerror or error}") from None
-    table = load_table(where)
     bad = [BadImage(*problem) for problem in table.problems.tolist()]
     check_few(bad, len(records), wanted.max_bad_fraction)
-    return _dataset(listed, table, bad, where)
+    return _dataset(listed._replace(listing=listing._replace(notes=notes)), table, bad, where)
 
 
 def examined_dataset(listed: Listed, table: Table) -> Dataset:

@@ -14,6 +14,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from partdisc.errors import DataError, shortened
+
 # Beyond 1 GB a split, tfds spills through TensorFlow's files. A data set is
 # therefore written as volumes, each a tfds data set of its own.
 VOLUME_BYTES = 512 << 20
@@ -90,27 +92,50 @@ def _volume(first: dict, rest: Iterator[dict]) -> Iterator[dict]:
 
 
 class Source:
-    """Read the bytes of images written by `write`, in any order and from any thread."""
+    """Read the bytes of images written by `write`, in any order and from any thread.
+
+    Raises:
+        errors.DataError: the folder is damaged; also where an image is read.
+    """
 
     def __init__(self, folder: pathlib.Path):
+        self._folder = folder
         # Decoding is ours: tfds knows no EXIF and no CMYK.
         raw = {"image": tfds.decode.SkipDecoding()}
-        with _quiet():
+        with undamaged(folder), _quiet():
             self._volumes = [
                 tfds.builder_from_directory(data_dir).as_data_source("images", decoders=raw)
                 for data_dir in sorted(folder.glob(f"*/images/{Images.VERSION}"))
             ]
-        self._ends = np.cumsum([len(volume) for volume in self._volumes])
+            self._ends = np.cumsum([0, *map(len, self._volumes)])[1:]
+        for end in self._ends:
+            self[int(end) - 1]  # A file that was cut short says so where it is read.
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return sum(map(len, self._volumes))
 
     def __getitem__(self, index: int) -> bytes:
         if not 0 <= index < len(self):
             raise IndexError(f"image {index} of {len(self)}")
         at = int(np.searchsorted(self._ends, index, side="right"))
         volume = self._volumes[at]
-        return volume[int(index - self._ends[at] + len(volume))]["image"]
+        with undamaged(self._folder):
+            return volume[int(index - self._ends[at] + len(volume))]["image"]
+
+
+@contextlib.contextmanager
+def undamaged(folder: pathlib.Path) -> Iterator[None]:
+    """Raise errors.DataError where what is read of a prepared folder turns out to be damaged."""
+    try:
+        yield
+    except Exception as error:  # NumPy, tfds and array_record have many ways to say damage.
+        if isinstance(error, OSError) and error.errno not in (None, errno.ENOENT):
+            raise  # Not the folder's fault, as where too many files are open.
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(
+            f"{folder} is damaged ({shortened(reason)}); remove it, and the same command "
+            "prepares it again"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -156,9 +156,20 @@ def prepare(records: Iterable[record.Record], gathered: Gathered, folder: pathli
 
 
 def load_table(folder: pathlib.Path) -> Table:
-    """Read the table of a prepared folder."""
-    with np.load(folder / _TABLE, allow_pickle=False) as arrays:
-        return Table(**arrays)
+    """Read the table of a prepared folder, whose images have to be there.
+
+    Raises:
+        errors.DataError: the folder is damaged.
+    """
+    from partdisc.data import builder
+
+    images = len(builder.Source(folder))
+    with builder.undamaged(folder):
+        with np.load(folder / _TABLE, allow_pickle=False) as arrays:
+            table = Table(**arrays)
+        if len(table.keys) != images:
+            raise ValueError(f"it has {images} of {len(table.keys)} images")
+    return table
 
 
 def _examples(records: Iterable[record.Record], gathered: Gathered) -> Iterator[dict]:

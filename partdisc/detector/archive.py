@@ -1,9 +1,9 @@
 """The fields of a detector as one .npz file; of the network's weights it has the name alone."""
 
+import contextlib
 import json
 import pathlib
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -13,13 +13,13 @@ from partdisc.backbones import Weights, backbone, load_weights
 from partdisc.data.images import Framing
 from partdisc.detector.parts import NO_PARTS, PartSet, make_parts
 from partdisc.detector.prediction import Listed
-from partdisc.errors import WeightsError, WorkdirError
+from partdisc.errors import WeightsError, WorkdirError, shortened
 from partdisc.method.detection import DetectSettings
 from partdisc.method.discriminant import Discriminant
 from partdisc.method.facing import Facing
 from partdisc.method.factors import FactorLayer
 from partdisc.method.part_layer import PartLayer
-from partdisc.workdir import atomic
+from partdisc.workdir import atomic, json_object, read_arrays
 
 # Raised whenever the file means something else.
 FORMAT = 2
@@ -88,7 +88,12 @@ def read(path: pathlib.Path) -> dict[str, Any]:
       errors.WorkdirError: there is no file, or it is damaged or of another version.
       errors.WeightsError: the weights are not to be found, or are others.
     """
-    about, arrays = _read(path)
+    with _undamaged(path):
+        about, arrays = _read(path)
+        return _fields(about, arrays)
+
+
+def _fields(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     network = backbone(*about["backbone"])
     kind, options = about["layer"]
     choices = part_sets(about["choices"], arrays)
@@ -117,16 +122,13 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
-        with np.load(path) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        about = json.loads(str(arrays.pop("about")))
+        arrays = read_arrays(path)
     except FileNotFoundError:
         raise WorkdirError(
             f"{path}: there is no detector; it is written where a training ends, so run "
             "--mode=train there to its end"
         ) from None
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise WorkdirError(f"{path}: damaged ({error}); run --mode=evaluate there") from None
+    about = json_object(str(arrays.pop("about")).encode())
     if about.get("format") != FORMAT:
         raise WorkdirError(
             f"{path}: of format {about.get('format')}, this program reads {FORMAT}; run "
@@ -135,14 +137,26 @@ def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return about, arrays
 
 
+@contextlib.contextmanager
+def _undamaged(path: pathlib.Path) -> Iterator[None]:
+    """Raise errors.WorkdirError where what is read of a detector turns out to be damaged."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise WorkdirError(
+            f"{path}: damaged ({shortened(str(error))}); run --mode=evaluate there"
+        ) from None
+
+
 def names(path: pathlib.Path) -> dict[tuple[int, ...], str]:
     """Return the names of parts in a file, by their channels; none where it cannot be read."""
     try:
-        about, _ = _read(path)
+        with _undamaged(path):
+            about, _ = _read(path)
+            parts = [part for parts in about["choices"] for part in parts]
+            return {tuple(part["channels"]): part["name"] for part in parts if part["name"]}
     except WorkdirError:
         return {}
-    parts = [part for parts in about["choices"] for part in parts]
-    return {tuple(part["channels"]): part["name"] for part in parts if part["name"]}
 
 
 def _options(layer: type) -> list[str]:

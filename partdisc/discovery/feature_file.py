@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import pathlib
+import zlib
 from typing import NamedTuple
 
 import numpy as np
@@ -37,18 +38,21 @@ class FeatureFile(NamedTuple):
       wanted: what is to be in it.
       rows: float16 [N, P, C], memory-mapped.
       have: bool [N], which images are in it.
+      sums: int64 [N], checksums of the rows that were marked, -1 of the others.
     """
 
     path: pathlib.Path
     wanted: Wanted
     rows: np.ndarray
     have: np.ndarray
+    sums: np.ndarray
 
     def mark(self) -> None:
         """Write down which images are in the file, once these are on the disk."""
         self.rows.flush()
-        have = np.packbits(self.have).tobytes().hex()
-        write_json(_mark(self.path), self.wanted._asdict() | {"have": have})
+        for row in np.flatnonzero(self.have & (self.sums < 0)):
+            self.sums[row] = zlib.crc32(self.rows[row])
+        write_json(_mark(self.path), self.wanted._asdict() | {"sums": self.sums})
 
 
 def open_file(path: pathlib.Path, wanted: Wanted) -> FeatureFile:
@@ -92,20 +96,29 @@ def _mark(path: pathlib.Path) -> pathlib.Path:
 def _there(path: pathlib.Path, wanted: Wanted) -> FeatureFile | None:
     """Open the file of an earlier run, if it has features that are made like these."""
     state = read_json(_mark(path))
-    if not isinstance(state, dict) or state.get("key") != wanted.key:
+    if state is None or state.get("key") != wanted.key:
         return None
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        packed = np.frombuffer(bytes.fromhex(state.pop("have")), np.uint8)
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+        sums = np.array(state.pop("sums"), np.int64)
         was = Wanted(**state | {"shape": tuple(state["shape"])})
-        have = np.unpackbits(packed, count=len(was.names)).astype(bool)
         size = path.stat().st_size
         rows = np.lib.format.open_memmap(path, "r+")
         # A file that was cut short would have been filled up with zeros by opening it.
         whole = size == rows.offset + rows.nbytes
-        if whole and (rows.shape, rows.dtype) == (was.shape, DTYPE):
-            return FeatureFile(path, was, rows, have)
+        if whole and (rows.shape, rows.dtype) == (was.shape, DTYPE) and len(sums) == len(rows):
+            return _sound(FeatureFile(path, was, rows, sums >= 0, sums))
     say(f"{path} is damaged: it is made again")
     return None
+
+
+def _sound(file: FeatureFile) -> FeatureFile:
+    """Return the file without the images whose rows are not as they were marked."""
+    there = np.flatnonzero(file.have)
+    damaged = [row for row in there if zlib.crc32(file.rows[row]) != file.sums[row]]
+    if damaged:
+        say(f"{file.path} is damaged: {len(damaged)} of {len(there)} images are made again")
+        file.have[damaged], file.sums[damaged] = False, -1
+    return file
 
 
 def _allocated(path: pathlib.Path, wanted: Wanted) -> FeatureFile:
@@ -121,4 +134,5 @@ def _allocated(path: pathlib.Path, wanted: Wanted) -> FeatureFile:
         except OSError:
             path.unlink(missing_ok=True)
             raise
-    return FeatureFile(path, wanted, rows, np.zeros(len(wanted.names), bool))
+    count = len(wanted.names)
+    return FeatureFile(path, wanted, rows, np.zeros(count, bool), np.full(count, -1))

@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 
 from partdisc import devices
-from partdisc.workdir import write_lines
+from partdisc.progress import say
+from partdisc.workdir import json_object, write_lines
 
 # The layer has collapsed where the background wins more than this share of the cells, or
 # where fewer than this share of the parts win any cell of a batch that could hold them.
@@ -28,7 +29,8 @@ def collapse(records: list[dict[str, float]], parts: int, background: str) -> st
       background: `config.pseudo_gt.background`; what is taught by saliency may well be most
         of an image.
     """
-    last = records[-COLLAPSE_WINDOW:]
+    # A layer may have been trained by another objective before, whose rows hold other figures.
+    last = [row for row in records[-COLLAPSE_WINDOW:] if row.keys() == records[-1].keys()]
     if len(last) < COLLAPSE_WINDOW:
         return ""
     mean = {name: np.mean([row[name] for row in last]) for name in last[0]}
@@ -80,13 +82,24 @@ class Log:
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
-    """Read the whole rows of a metrics.jsonl, null as NaN; none where it is absent."""
-    rows = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError:  # the row that a kill cut short
-                break
-            rows.append({name: np.nan if value is None else value for name, value in row.items()})
+    """Read the rows of a metrics.jsonl, null as NaN; none where it is absent.
+
+    A damaged row is said and left out, but for the last one, which a kill may have cut short.
+    """
+    rows, whole = [], path.read_bytes() if path.exists() else b""
+    for number, line in enumerate(whole.splitlines(keepends=True), 1):
+        try:
+            rows.append(_row(line))
+        except ValueError:
+            if line.endswith(b"\n"):
+                say(f"{path}: line {number} is damaged: it is left out")
     return rows
+
+
+def _row(line: bytes) -> dict[str, float]:
+    """Return a row; raises ValueError where it is none."""
+    row = json_object(line)
+    numbers = {name: np.nan if value is None else value for name, value in row.items()}
+    if type(row.get("step")) is not int or {*map(type, numbers.values())} - {int, float}:
+        raise ValueError("a row has a step, and numbers")
+    return numbers

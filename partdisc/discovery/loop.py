@@ -18,11 +18,11 @@ from partdisc.discovery.pools import PoolSettings, find_pools
 from partdisc.discovery.record import FOLDER, Training, steps_done
 from partdisc.discovery.run import Run
 from partdisc.discovery.step import State, initial_state, step_members, train_step
-from partdisc.discovery.stopping import held_back
 from partdisc.discovery.supervision import StepSettings
 from partdisc.discovery.training import parent_state, require_finished
 from partdisc.errors import Stopped, WorkdirError
 from partdisc.progress import Progress, say
+from partdisc.stopping import held_back
 from partdisc.workdir import Workdir, digest
 
 
@@ -123,6 +123,8 @@ def train(config: Any, workdir: Workdir, training: Training, run: Run) -> State:
                 f"{workdir.path} holds no sound checkpoint of step {training.steps} any more; do "
                 f"the steps from {int(state.step)} on again with --mode=train"
             )
+        if int(state.step) == training.steps:
+            return devices.copy(state)  # What only reads leaves the log as it is.
         with contextlib.closing(Log(workdir.path / "metrics.jsonl", int(state.step))) as log:
             return _loop(course, state, checkpoints, log)
     finally:

@@ -10,6 +10,7 @@ from partdisc.export.pictures import REPORT, Extras, is_ours
 from partdisc.export.predictions import FORMATS, LINES, write_predictions
 from partdisc.paths import user_path
 from partdisc.progress import say
+from partdisc.workdir import MARK
 
 
 class Asked(NamedTuple):
@@ -50,6 +51,10 @@ def predict(workdir: str, asked: Asked) -> int:
         raise ConfigError("--mode=predict needs --workdir, the folder of a run")
     extras = Extras(_formats(asked.formats), asked.overlays, asked.masks, asked.report)
     folder = user_path(asked.out).absolute()
+    if (folder / MARK).exists():
+        raise ConfigError(
+            f"--out is {shortened(asked.out)}, a run's own work directory; give another folder"
+        )
     sources = [one for one in find_sources(asked.images) if not is_ours(folder, one)]
     sources = sources[_share(asked.shard)]
     detector = load(workdir)

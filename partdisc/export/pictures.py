@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from partdisc.page import Album, Page, write_page
 from partdisc.workdir import atomic
 
 OVERLAYS, MASKS, REPORT = "overlays", "masks", "report/index.html"
+# Bytes of a file's name at most; and the characters that are kept of one that gets too long.
+_MOST, _CUT = 255, 50
 
 
 class Extras(NamedTuple):
@@ -108,11 +111,12 @@ def picture_names(sources: list[Source]) -> list[pathlib.PurePath]:
     # Where two would be one, with the image's own ending too, and then with its place.
     for fuller in (
         [path.with_name(path.name + ".png") for path in inside],
-        [path.with_name(f"{path.name}.{place}.png") for place, path in enumerate(inside)],
+        [path.with_name(f"{path.name[:_CUT]}.{place}.png") for place, path in enumerate(inside)],
     ):
         count = collections.Counter(names)
         names = [
-            long if count[name] > 1 else name for name, long in zip(names, fuller, strict=True)
+            long if count[name] > 1 or len(os.fsencode(name.name)) > _MOST else name
+            for name, long in zip(names, fuller, strict=True)
         ]
     return names
 

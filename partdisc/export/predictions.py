@@ -21,8 +21,8 @@ from partdisc.errors import WorkdirError
 from partdisc.export import coco
 from partdisc.export.pictures import Extras, Pictures, picture_names
 from partdisc.page import Album
-from partdisc.progress import Progress
-from partdisc.workdir import atomic, digest, read_json, write_json
+from partdisc.progress import Progress, say
+from partdisc.workdir import atomic, digest, json_object, read_json, write_json
 
 LINES, ABOUT = "predictions.jsonl", "predictions.json"
 
@@ -57,7 +57,7 @@ def write_predictions(
     """
     files = picture_names(sources)
     with _held(folder) as file:
-        done = _take_up(folder, file, _key(detector, sources))
+        done = _take_up(folder, file, detector, sources)
         pictures = Pictures(folder, detector, extras, Album(detector.parts, len(sources)))
         rows = enumerate(_rows(detector, sources[done:]), done)
         with Progress("predicting", total=len(sources), unit="images", start=done) as progress:
@@ -113,21 +113,46 @@ def _stamp(source: Source) -> list[Any]:
     return [str(source.picture), found.st_size, found.st_mtime_ns]
 
 
-def _take_up(folder: pathlib.Path, file: BinaryIO, key: str) -> int:
-    """Return how many images an earlier run has done, and cut off a line that it left half."""
+def _take_up(
+    folder: pathlib.Path, file: BinaryIO, detector: Detector, sources: list[Source]
+) -> int:
+    """Return how many images an earlier run has done, and cut off what it left half or damaged."""
+    key = _key(detector, sources)
+    if file.tell():
+        about = read_json(folder / ABOUT) or {}
+        if "key" not in about:
+            raise WorkdirError(
+                f"{folder / ABOUT} is absent or damaged, which says what the lines beside it are "
+                f"of; give --out another folder, or remove {folder / LINES}"
+            )
+        if about["key"] != key:
+            raise WorkdirError(
+                f"{folder} holds predictions of other images, or of another detector; give --out "
+                "another folder"
+            )
+    write_json(folder / ABOUT, {"key": key})
     count = whole = 0
     file.seek(0)
-    for line in file:
-        if line.endswith(b"\n"):
-            count, whole = count + 1, whole + len(line)
-    if file.tell() and (read_json(folder / ABOUT) or {}).get("key") != key:
-        raise WorkdirError(
-            f"{folder} holds predictions of other images, or of another detector; give --out "
-            "another folder"
-        )
-    write_json(folder / ABOUT, {"key": key})
+    for source, line in zip(sources, file, strict=False):
+        if not line.endswith(b"\n"):
+            break
+        if not _is_of(source, line, detector.parts):
+            say(f"{folder / LINES}: line {count + 1} is damaged: it and what follows is made again")
+            break
+        count, whole = count + 1, whole + len(line)
     file.truncate(whole)
     return count
+
+
+def _is_of(source: Source, line: bytes, parts: tuple[Part, ...]) -> bool:
+    """Return whether a line is of an image, and all that is made of lines can be made of it."""
+    try:
+        row = json_object(line)
+        for _, write in FORMATS.values():
+            write(pathlib.Path(os.devnull), lambda: iter([row]), parts)
+        return row["image"] == source.name
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _rows(
@@ -178,8 +203,8 @@ def _round(value: Any, name: str) -> Any:
 
 def read_lines(path: pathlib.Path) -> Iterator[dict[str, Any]]:
     """Yield the rows of a file of JSON lines."""
-    with open(path, encoding="utf-8") as file:
-        yield from map(json.loads, file)
+    with open(path, "rb") as file:
+        yield from map(json_object, file)
 
 
 def write_csv(path: pathlib.Path, rows: coco.Rows, parts: tuple[Part, ...]) -> None:

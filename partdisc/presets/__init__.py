@@ -3,6 +3,7 @@
 Each is a module with a `get_config`, as every file of `configs/` is.
 """
 
+import os
 import pathlib
 
 from partdisc.errors import ConfigError, shortened
@@ -25,7 +26,7 @@ def config_file(given: str) -> str:
       errors.ConfigError: there is neither a file nor a name; says which names there are.
     """
     name, colon, argument = given.partition(":")
-    if (file := user_path(name)).is_file():
+    if os.path.isfile(file := user_path(name)):  # Also of what cannot be a path.
         return f"{file}{colon}{argument}"
     if name in NAMES:
         return f"{_FOLDER / name}.py{colon}{argument}"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from partdisc import evaluation
-from partdisc.data import Dataset
+from partdisc.data import Listed
 from partdisc.detector import Detector
 from partdisc.discovery.inputs import Inputs
 from partdisc.discovery.pool_alignment import Aligner, PoolAlignment, aligner_of
@@ -35,7 +35,7 @@ class _Measured(NamedTuple):
     pairs: Pairs
 
 
-def check_labelled(config: Any, dataset: Dataset) -> None:
+def check_labelled(config: Any, listed: Listed) -> None:
     """Refuse data without landmarks before any work.
 
     Raises:
@@ -44,9 +44,9 @@ def check_labelled(config: Any, dataset: Dataset) -> None:
     """
     if config.evaluation.alignment_images == 0:
         raise ConfigError("config.evaluation.alignment_images is 0; --mode=align needs 1 or more")
-    if not dataset.landmark_names:
+    if not listed.listing.landmark_names:
         raise DataError(
-            f"{dataset.name} has no landmarks, by which --mode=align measures alignment"
+            f"{listed.wanted.name} has no landmarks, by which --mode=align measures alignment"
         )
 
 

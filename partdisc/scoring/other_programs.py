@@ -35,10 +35,10 @@ def score(config: Any, workdir: Workdir, path: str) -> None:
         raise ConfigError("--mode=score needs --predictions=FILE.csv, .json or .jsonl")
     scoring = scoring_settings(config)
     listed = list_data(config, workdir)
+    if not listed.listing.landmark_names:
+        raise DataError(f"data: {config.data.name} has no landmarks to score predictions on")
     inputs = open_data(config, workdir, listed)
     dataset = inputs.dataset
-    if not dataset.landmark_names:
-        raise DataError(f"data: {dataset.name} has no landmarks to score predictions on")
     found = read_points(user_path(path), dataset.keys)
     say(
         f"predictions: {found.rows} points of {len(found.parts)} parts, at most "

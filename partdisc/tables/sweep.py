@@ -118,8 +118,8 @@ def sweep(
                 fingerprints[data] = doing.fingerprint(made, workdir)
             name = f"{run.data}-{run.seed}-{_key(made, fingerprints[data])}.json"
             kept = folder / "results" / name
-            record = read_json(kept)
-            if record is None:
+            record = read_json(kept) or {}
+            if "results" not in record:
                 say("")
                 say(label)
                 doing.train(made, workdir)

@@ -299,6 +299,52 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         data.open_dataset(shape_options(), tmp_path, seed=0)
 
 
+DAMAGES = {
+    "gone": lambda file: file.unlink(),
+    "empty": lambda file: file.write_bytes(b""),
+    "garbage": lambda file: file.write_bytes(b"garbage"),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[: file.stat().st_size // 8]),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "name", ["table.npz", "features.json", "dataset_info.json", "images-images.array_record*"]
+)
+def test_a_damaged_folder_is_prepared_again(tmp_path, name, damage):
+    before = data.open_dataset(shape_options(), tmp_path, seed=0)
+    (file,) = before.folder.rglob(name)
+    DAMAGES[damage](file)
+    after = data.open_dataset(shape_options(), tmp_path, seed=0)
+    assert after.notes == (*before.notes, f"{before.folder} was damaged: it was prepared again")
+    np.testing.assert_array_equal(after.image(10), before.image(10))
+    assert data.open_dataset(shape_options(), tmp_path, seed=0).notes == before.notes
+
+
+def test_a_folder_without_some_of_its_images_is_prepared_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(builder, "VOLUME_BYTES", 5)
+    before = data.open_dataset(shape_options(), tmp_path, seed=0)
+    shutil.rmtree(before.folder / "00003")
+    after = data.open_dataset(shape_options(), tmp_path, seed=0)
+    assert len(after.notes) == len(before.notes) + 1
+    np.testing.assert_array_equal(after.image(10), before.image(10))
+
+
+def test_an_image_that_is_damaged_later_is_one_line(tmp_path):
+    opened = data.open_dataset(shape_options(), tmp_path, seed=0)
+    opened.image(0)
+    (file,) = opened.folder.rglob("*array_record*")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 4] ^= 1  # Among the first images.
+    file.write_bytes(content)
+    fresh = data.open_dataset(shape_options(), tmp_path, seed=0)
+    with pytest.raises(errors.DataError) as caught:
+        for index in range(len(fresh)):
+            fresh.image(index)
+    assert str(caught.value).startswith(f"{opened.folder} is damaged (")
+    assert "remove it" in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_images_are_read_from_many_threads_in_any_order(cache):
     opened = data.open_dataset(shape_options(), cache, seed=0)
     order = np.random.default_rng(0).integers(0, len(opened), 60)

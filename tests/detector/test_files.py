@@ -10,10 +10,11 @@ from detectors import small_detector
 from PIL import Image
 
 import partdisc
-from partdisc.detector import Source, keep, load
+from partdisc.detector import Source, archive, keep, load
 from partdisc.detector.files import NAME, TABLE
 from partdisc.errors import ConfigError, DataError, WeightsError, WorkdirError
 from partdisc.export.pictures import Extras, Pictures
+from partdisc.workdir import read_arrays
 
 
 @pytest.fixture
@@ -115,8 +116,7 @@ def test_no_detector_a_damaged_one_and_one_of_another_version(tmp_path, detector
         with pytest.raises(WorkdirError, match="damaged"):
             load(tmp_path)
     detector.save(tmp_path / NAME)
-    with np.load(tmp_path / NAME) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = read_arrays(tmp_path / NAME)
     about = json.loads(str(arrays["about"])) | {"format": 99}
     np.savez(tmp_path / NAME, **arrays | {"about": json.dumps(about)})
     with pytest.raises(WorkdirError, match="format 99"):
@@ -146,6 +146,42 @@ def test_it_reads_photos_as_large_as_its_training_did(tmp_path, detector, rng, k
                 continue
             with pytest.raises(DataError, match="60 x 80: more than 4,799 pixels"):
                 look()
+
+
+def flips(whole):
+    """Yield the file with one bit changed in the flags, methods, sizes of its table of contents."""
+    start = int.from_bytes(whole[-6:-2], "little")
+    for place in (*range(start, start + 46, 2), len(whole) - 12, len(whole) - 6):
+        for bit in (1, 64):
+            changed = bytearray(whole)
+            changed[place] ^= bit
+            yield bytes(changed)
+
+
+def test_a_damaged_detector_is_one_line_and_made_again(tmp_path, detector):
+    keep(tmp_path, detector)
+    whole = (tmp_path / NAME).read_bytes()
+    refused = 0
+    for changed in flips(whole):
+        (tmp_path / NAME).write_bytes(changed)
+        try:
+            archive.read(tmp_path / NAME)
+        except WorkdirError as error:
+            refused += 1
+            assert "damaged" in str(error) and "run --mode=evaluate" in str(error)
+            keep(tmp_path, detector)
+            assert (tmp_path / NAME).read_bytes() == whole
+    assert refused > 20
+
+
+@pytest.mark.parametrize("about", ["[1]", "{", "{}", '{"format": 2}', '{"format": 2, "batch": 1}'])
+def test_a_description_that_is_none_is_one_line(tmp_path, detector, about):
+    detector.save(tmp_path / NAME)
+    np.savez(tmp_path / NAME, **read_arrays(tmp_path / NAME) | {"about": about})
+    with pytest.raises(WorkdirError, match="damaged|of format None"):
+        load(tmp_path)
+    keep(tmp_path, detector)
+    assert load(tmp_path).parts == detector.parts
 
 
 def test_other_weights_are_refused(tmp_path, detector):

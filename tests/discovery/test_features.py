@@ -84,8 +84,7 @@ def finished(path) -> list[int]:
     mark = path.with_suffix(".json")
     if not mark.exists():
         return []
-    packed = bytes.fromhex(json.loads(mark.read_text())["have"])
-    return np.flatnonzero(np.unpackbits(np.frombuffer(packed, np.uint8))).tolist()
+    return np.flatnonzero(np.array(json.loads(mark.read_text())["sums"]) >= 0).tolist()
 
 
 def test_features_equal_those_of_each_image_alone(cache, photos, weights):
@@ -326,6 +325,27 @@ def test_a_damaged_cache_is_computed_again(cache, photos, tmp_path, capsys, how)
     assert contents(path) == before
     assert found.features.dtype == np.float16
     assert (f"{path} is damaged" in capsys.readouterr().out) == (how != "mark")
+
+
+@pytest.mark.parametrize("images", [[0], [19], [3, 7, 8]])
+def test_changed_rows_are_computed_again_and_no_others(cache, photos, tmp_path, capsys, images):
+    cache()
+    path = tmp_path / "features.npy"
+    before = contents(path)
+    rows = np.load(path, mmap_mode="r+")
+    for image in images:
+        rows[image, 2].view(np.uint8)[1] ^= 1
+    rows.flush()
+    assert contents(path) != before
+    photos.read.clear()
+    capsys.readouterr()
+    cache()
+    assert sorted(photos.read) == images and contents(path) == before
+    said = f"{path} is damaged: {len(images)} of 20 images are made again\n"
+    assert said in capsys.readouterr().out
+    photos.read.clear()
+    cache()
+    assert photos.read == []
 
 
 def test_each_image_size_is_compiled_once(cache):

@@ -1,12 +1,13 @@
 """The order of the targets, the rows of metrics.jsonl, and what they say of a collapse."""
 
+import contextlib
 import json
 import math
 
 import numpy as np
 import pytest
 
-from partdisc.discovery.log import COLLAPSE_WINDOW, collapse, read_metrics
+from partdisc.discovery.log import COLLAPSE_WINDOW, Log, collapse, read_metrics
 from partdisc.discovery.loop import targets_of_step
 from partdisc.workdir import write_lines
 
@@ -121,6 +122,35 @@ def test_a_row_that_a_kill_cut_short_is_dropped(tmp_path, kept):
     with open(path, "a") as file:
         file.write(json.dumps(rows(3)[2])[:kept])
     assert read_metrics(path) == rows(2)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"garbage", b"\xff\xfe", b"[1]", b"3", b"null", b"{}", b"[" * 100_000, b'{"step": "2"}',
+     b'{"step": null}', b'{"step": 2, "loss": "x"}', b'{"step": 2, "loss": [1]}'],
+    ids=lambda damage: damage[:12].decode("latin"),
+)  # fmt: skip
+def test_a_damaged_row_is_said_and_costs_no_other(tmp_path, damage, capsys):
+    path = tmp_path / "metrics.jsonl"
+    write_lines(path, rows(5))
+    lines = path.read_bytes().splitlines()
+    lines[2] = damage
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    left = [row for row in rows(5) if row["step"] != 2]
+    assert read_metrics(path) == left
+    assert capsys.readouterr().out == f"{path}: line 3 is damaged: it is left out\n"
+    with contextlib.closing(Log(path, 3)) as log:
+        assert log.records == left[:3]
+        log.write(HEALTHY | {"step": 4})
+    capsys.readouterr()
+    assert read_metrics(path) == left and capsys.readouterr().out == ""
+
+
+def test_rows_of_another_objective_are_no_part_of_a_collapse():
+    others = [{"step": step, "loss": 1.0} for step in range(COLLAPSE_WINDOW)]
+    bad = rows(COLLAPSE_WINDOW, background_share=0.99)
+    assert collapse(others + bad[1:], 512, "printed") == ""
+    assert collapse(others + bad, 512, "printed").startswith("background collapse")
 
 
 def test_what_was_not_a_number_is_none_again(tmp_path):

@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,9 @@ from partdisc.errors import ConfigError, WorkdirError
 from partdisc.export.command import Asked, predict
 from partdisc.export.overlays import draw_overlay
 from partdisc.export.pictures import REPORT, Extras, is_ours, picture_names
-from partdisc.export.predictions import LINES, read_lines, write_predictions
+from partdisc.export.predictions import ABOUT, LINES, read_lines, write_predictions
 from partdisc.scoring.prediction_files import read_points
+from partdisc.workdir import Workdir
 
 EVERYTHING = Extras(("csv",), overlays=True, masks=True, report=True)
 
@@ -88,6 +90,52 @@ def test_what_was_stopped_goes_on_after_its_last_whole_line(tmp_path, looked, so
     assert len(files) == 4 + 2 * 3
     for file in files:
         assert (cut / file).read_bytes() == (whole / file).read_bytes(), file
+
+
+DAMAGED_LINES = {
+    "garbage": lambda line: b"garbage",
+    "no text": lambda line: b"\xff\xfe" + line,
+    "no object": lambda line: b"[1]",
+    "empty": lambda line: b"",
+    "of another image": lambda line: line.replace(b'"b.jpg"', b'"c.jpg"'),
+    "cut": lambda line: line[:40],
+    **{
+        f"without {name}": lambda line, name=name: line.replace(f'"{name}"'.encode(), b'"x"')
+        for name in ("image", "size", "object", "parts", "point", "present", "box", "counts")
+    },
+    "a text for numbers": lambda line: line.replace(b'"point": [', b'"point": "", "x": ['),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_LINES.values(), ids=DAMAGED_LINES)
+def test_a_damaged_line_and_what_follows_is_made_again(tmp_path, looked, sources, damage, capsys):
+    detector, seen = looked
+    write_predictions(tmp_path, detector, sources, Extras())
+    whole = (tmp_path / LINES).read_bytes()
+    lines = whole.splitlines()
+    lines[1] = damage(lines[1])
+    (tmp_path / LINES).write_bytes(b"\n".join(lines) + b"\n")
+    assert (tmp_path / LINES).read_bytes() != whole
+    seen.clear()
+    write_predictions(tmp_path, detector, sources, Extras(("csv", "coco")))
+    assert (tmp_path / LINES).read_bytes() == whole
+    assert seen == [["0", "1", "2"], []]
+    assert f"{tmp_path / LINES}: line 2 is damaged: it and what" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("about", [None, b"", b"garbage", b"\xff", b"[1]", b"{}"])
+def test_lines_of_nobody_knows_what_are_left_alone(tmp_path, detector, sources, about):
+    write_predictions(tmp_path, detector, sources, Extras())
+    before = (tmp_path / LINES).read_bytes()
+    (tmp_path / ABOUT).unlink()
+    if about is not None:
+        (tmp_path / ABOUT).write_bytes(about)
+    with pytest.raises(WorkdirError, match=r"predictions\.json is absent or damaged.*or remove"):
+        write_predictions(tmp_path, detector, sources, Extras())
+    assert (tmp_path / LINES).read_bytes() == before
+    (tmp_path / LINES).unlink()
+    write_predictions(tmp_path, detector, sources, Extras())
+    assert (tmp_path / LINES).read_bytes() == before
 
 
 def test_predictions_of_others_are_not_mixed_in(tmp_path, detector, sources):
@@ -183,9 +231,13 @@ def test_the_command_says_what_it_did(tmp_path, detector, sources, capsys):
         ({"shard": "3/2"}, "i/n"),
         ({"shard": "0/2"}, "i/n"),
         ({"shard": "half"}, "i/n"),
+        ({"out": "held"}, "--out is 'held', a run's own work directory; give another folder"),
     ],
 )
-def test_what_is_asked_wrongly_is_one_line(tmp_path, sources, changes, words):
+def test_what_is_asked_wrongly_is_one_line(tmp_path, sources, changes, words, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Workdir("held"):
+        pass
     with pytest.raises(ConfigError, match=words):
         predict("run", asked(tmp_path, **changes))
     with pytest.raises(ConfigError, match="--workdir"):
@@ -223,6 +275,23 @@ def test_pictures_lie_in_their_folder_and_none_takes_the_place_of_another(tmp_pa
         "f.png.5.png", "f.png.6.png", "f.png.7.png",
     ]  # fmt: skip
     assert picture_names([]) == []
+
+
+def test_long_names_have_pictures_too(tmp_path, detector, rng):
+    """As long as the file system has them, with endings shorter than a picture's, and twice."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    names = ["a" * 251 + ".png", "a" * 250 + ".webp", "é" * 125 + ".jpg", "b" * 247 + ".png"]
+    for name in names:
+        picture = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(folder / "x", Path(name).suffix[1:].replace("jpg", "jpeg"))
+        (folder / "x").rename(folder / name)
+    given = [Source(name, folder / name) for name in names]
+    write_predictions(tmp_path / "out", detector, given, EVERYTHING)
+    for kind in ("overlays", "masks"):
+        assert len(list((tmp_path / "out" / kind).iterdir())) == len(names)
+    longer = picture_names([Source("c" * 253 + ending, folder) for ending in (".x", ".y")])
+    assert len({*longer}) == 2 and all(len(str(name)) < 255 for name in longer)
 
 
 def test_photos_or_settings_that_changed_are_others(tmp_path, detector, sources):

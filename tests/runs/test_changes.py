@@ -295,6 +295,16 @@ def test_a_damaged_checkpoint_costs_its_own_steps(place):
     assert all(np.array_equal(params[key], value) for key, value in trained(place / "run").items())
 
 
+def test_what_only_reads_leaves_a_damaged_log_as_it_is(place):
+    log = place / "run" / "metrics.jsonl"
+    rows = log.read_bytes().splitlines(keepends=True)
+    rows[3] = b"\xff garbage\n"
+    log.write_bytes(b"".join(rows))
+    ended = run_here(*arguments(place / "photos", place / "run", "--mode=evaluate"))
+    assert ended.returncode == 0, ended.stderr
+    assert log.read_bytes() == b"".join(rows)
+
+
 def test_garbage_in_the_lock_file_does_no_harm(place):
     (place / "run" / "partdisc.json").write_bytes(b"\xff\x00garbage")
     ended = run_here(*arguments(place / "photos", place / "run"))

@@ -108,13 +108,14 @@ def test_asked_to_stop_it_saves_and_says_how_to_go_on(start, whole, tmp_path, nu
 
 UNHEARD = """
 import signal, sys, time
-from partdisc import __main__ as program
+from partdisc import __main__ as program, stopping
 
 class Garbage:
     def __del__(self):
         signal.raise_signal(signal.SIGTERM)
 
 def main(*_, **__):
+    stopping.heard(stopping.stop)
     for _ in range(2):
         Garbage()  # What is raised while it is collected, Python ignores.
     time.sleep(60)

@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from program import DEMO, FOLDER, one_line, photos, run_here
 
+from partdisc.workdir import MARK
+
 
 @pytest.mark.parametrize(
     "arguments, words",
@@ -44,6 +46,79 @@ from program import DEMO, FOLDER, one_line, photos, run_here
 def test_a_mistake_is_one_line(run, tmp_path, arguments, words):
     given = arguments and [*arguments, f"--workdir={tmp_path / 'run'}"]
     one_line(run(*given), *words)
+
+
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [f"--config.train.steps={LONG}"],
+        ["--config.train.steps", LONG],
+        [f"--config.train.learning_rate={LONG}"],
+        [f"--config.data.flip={LONG}"],
+        [f"--config.{LONG}=1"],
+        [f"--config.train.{LONG}=1"],
+        ["--config.data.name=folder", f"--config.data.root={LONG}"],
+        [f"--config={LONG}"],
+        ["--config", LONG],
+        [f"--config=demo:{LONG}"],
+        [f"--mode={LONG}"],
+        ["--mode", LONG],
+        ["--mode=predict", "--out=out", f"--images={LONG}"],
+        ["--mode=predict", "--images=tests", f"--out={LONG}"],
+        [f"--workdir={LONG}"],
+        [f"--overwrite={LONG}"],
+        [f"--{LONG}"],
+        [f"--{LONG}=1"],
+        [LONG],
+    ],
+    ids=lambda arguments: " ".join(arguments).replace(LONG, "..."),
+)
+def test_what_is_given_is_echoed_in_short(run, tmp_path, arguments):
+    ended = run(*DEMO, "--mode=check", f"--workdir={tmp_path / 'run'}", *arguments)
+    one_line(ended)
+    assert ended.stderr.count("x") < 300 and len(ended.stderr.splitlines()[-1]) < 400
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", ["SyntaxError"]),
+        (b"notes about photos\n", ["SyntaxError", "line 1"]),
+        (b"steps = 3\n", ["AttributeError", "get_config"]),
+        (b"import nothing_of_that_name\n", ["nothing_of_that_name"]),
+        (b"def get_config():\n    raise KeyError('bird')\n", ["KeyError: 'bird'"]),
+        (b"def get_config(x):\n    return x\n", ["TypeError", "get_config"]),
+    ],
+)
+def test_a_file_that_is_no_config_is_one_line(run, tmp_path, content, words):
+    (tmp_path / "own.py").write_bytes(content)
+    given = [f"--config={tmp_path / 'own.py'}", f"--workdir={tmp_path / 'run'}"]
+    one_line(run(*given), "--config: the file cannot be read", *words)
+
+
+def test_an_argument_that_a_config_does_not_take_is_one_line(run, tmp_path):
+    given = ["--config=configs/demo.py:small", f"--workdir={tmp_path / 'run'}"]
+    one_line(run(*given), "--config: the file cannot be read", "takes 0 positional arguments")
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [
+        (["--mode=evaluate"], "holds no trained layer"),
+        (["--mode=score", "--predictions=none.csv"], "has no landmarks"),
+        (["--mode=align"], "has no landmarks"),
+    ],
+)
+def test_what_cannot_be_done_writes_nothing(run, tmp_path, mode, words):
+    folder, workdir = photos(tmp_path / "photos", 3), tmp_path / "run"
+    given = [f"--config=configs/folder.py:{folder}", *FOLDER, f"--workdir={workdir}", *mode]
+    one_line(run(*given), words)
+    left = [one.name for one in workdir.iterdir()] if workdir.exists() else []
+    assert left == ([] if "evaluate" in mode[0] else [MARK])
+    assert "evaluate" not in mode[0] or not workdir.exists()
 
 
 def test_folders_that_are_not_ours_or_not_writable(run, tmp_path):

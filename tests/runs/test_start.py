@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -34,10 +35,12 @@ def test_both_end_alike(run, start, tmp_path):
 
 
 def test_a_run_ends_with_the_command_that_goes_on(run, whole, tmp_path):
-    shutil.copytree(whole[0], tmp_path / "run")
-    ended = run(*DEMO, f"--workdir={tmp_path / 'run'}", start=("-m", "partdisc"))
+    workdir = tmp_path / "my run"
+    shutil.copytree(whole[0], workdir)
+    ended = run(*DEMO, f"--workdir={workdir}", start=("-m", "partdisc"))
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.splitlines()[-1].startswith("  python -m partdisc --mode=predict --workdir")
+    words = ["python", "-m", "partdisc", "--mode=predict", f"--workdir={workdir}"]
+    assert shlex.split(ended.stdout.splitlines()[-1])[:5] == words
 
 
 def test_compiled_programs_are_kept_for_the_next_run(
@@ -92,3 +95,40 @@ def test_configs_by_name_in_an_empty_folder(run, tmp_path):
     assert (tmp_path / "runs" / "folder-photos" / "check.json").exists()
     one_line(run("--config=dmeo", **here), "'dmeo' is neither a file", "demo, folder")
     one_line(run(**here), "--config=demo")
+
+
+STOP = """
+import os, signal, sys
+
+
+class Stop:
+    def find_spec(self, name, *_):
+        if name == os.environ["STOP_AT"]:
+            signal.raise_signal(signal.Signals[os.environ["STOP_BY"]])
+
+
+sys.meta_path.insert(0, Stop())
+"""
+
+
+@WAYS
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("module", ["absl", "yaml", "numpy", "numpy._core._dtype", "ml_dtypes"])
+def test_stopped_while_libraries_are_loaded(run, start, number, module, tmp_path):
+    """Also where C code imports, which takes what is raised for a fault of its own."""
+    (tmp_path / "sitecustomize.py").write_text(STOP)
+    ended = run(
+        "--config=demo",
+        "--config.backbone.weights=/no/such.npz",  # Nothing more is done if all are loaded.
+        "--mode=check",
+        f"--workdir={tmp_path / 'run'}",
+        start=start,
+        env={
+            "STOP_AT": module,
+            "STOP_BY": number,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+        },
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert ended.returncode == 128 + signal.Signals[number]
+    assert ended.stderr == f"stopped by {number}; the same command goes on from here\n"

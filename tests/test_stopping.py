@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from partdisc.discovery.stopping import SIGNALS, held_back
+from partdisc.stopping import SIGNALS, held_back
 
 
 class Asked(Exception):
@@ -85,7 +85,7 @@ def test_a_thread_leaves_them_alone(number):
 def test_who_did_not_ask_python_is_ended_by_the_signal_itself():
     code = """
     import os, signal
-    from partdisc.discovery.stopping import held_back
+    from partdisc.stopping import held_back
     with held_back() as asked:
         os.kill(os.getpid(), signal.SIGTERM)
         print("saved", asked(), flush=True)

@@ -1,12 +1,45 @@
-"""Signals that ask to stop, held back until what was done is saved."""
+"""Signals that ask to stop: what becomes of the program, and how they are held back."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from partdisc.errors import Stopped
+
 # The user's key, and what schedulers send before they kill.
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def heard(handler: Callable[[int, object], None]) -> None:
+    """Have what asks to stop handled; what is ignored stays so.
+
+    Args:
+      handler: `end`, where nothing may be raised, as while libraries are loaded: their C code takes
+        it for a fault of their own, or crashes; `stop` where there is work to be left in order.
+    """
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, handler)
+
+
+def end(number: int, _) -> None:
+    """End the process on the spot."""
+    os._exit(told(number))
+
+
+def told(number: int) -> int:
+    """Say that the program was stopped; return its exit status."""
+    heard(lambda another, _: os._exit(128 + another))  # It is said once.
+    name = signal.Signals(number).name
+    os.write(2, f"stopped by {name}; the same command goes on from here\n".encode())
+    return 128 + number
+
+
+def stop(number: int, _) -> None:
+    """Raise errors.Stopped."""
+    raise Stopped(number)
 
 
 @contextlib.contextmanager
