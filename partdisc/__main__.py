@@ -98,7 +98,7 @@ def _parse(argv: list[str]) -> list[str]:
         if _CONFIG.value is None:
             raise ConfigError("--config=FILE is required, for a start --config=demo")
         _CONFIG.value.items()  # a file that could not be loaded says so at its first use
-    except PartdiscError:
+    except (PartdiscError, BrokenPipeError):
         raise
     except Exception as error:  # Of the flags, or anything that a file of the user's does.
         raise ConfigError(_reason(error, words)) from error
