@@ -110,11 +110,17 @@ def annotation_trials(count: int, place: pathlib.Path, rng: random.Random) -> It
 def _believed(content: dict, listed: Any) -> str:
     """Compare what was accepted with what the file says."""
     said: dict[str, set] = {}
-    ids = {json.dumps(one["id"]): str(one["file_name"]) for one in content["images"]}
-    for one in content["annotations"]:
+    images, annotations = (
+        [one for one in content[key] if isinstance(one, dict)] for key in ("images", "annotations")
+    )
+    names: dict[str, set[str]] = {}
+    for one in images:
+        names.setdefault(_spelled(one.get("id")), set()).add(str(one.get("file_name")))
+    for one in annotations:
         values = one.get("keypoints")
-        name = ids.get(json.dumps(one.get("image_id")))
-        if name and isinstance(values, list):
+        for name in names.get(_spelled(one.get("image_id")), ()):
+            if not isinstance(values, list):
+                continue
             triples = zip(values[::3], values[1::3], values[2::3], strict=False)
             said.setdefault(name, set()).update(
                 (float(y), float(x))
@@ -134,6 +140,12 @@ def _believed(content: dict, listed: Any) -> str:
         if not {tuple(point) for point in points} <= known:
             return "a point that the file has not"
     return ""
+
+
+def _spelled(given: Any) -> str:
+    """Return an id as text, the same for 1, 1.0 and "1"."""
+    whole = isinstance(given, float) and given.is_integer()
+    return str(int(given) if whole else given).lstrip("0")
 
 
 def _mutated(content: dict, rng: random.Random) -> dict:

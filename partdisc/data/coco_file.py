@@ -128,7 +128,8 @@ class CocoFile:
             else:
                 found.append(one)
         shared = _ids([one.fields for one in found])
-        twice = [one.name for one in found if shared[one.fields.get("id")] > 1]
+        given = [(one.name, one.fields.get("id")) for one in found]
+        twice = [name for name, known in given if is_id(known) and shared[known] > 1]
         if crowds:
             self.notes.append(f"{self.path}: {crowds} crowd regions left out")
         if copies:

@@ -229,3 +229,12 @@ def test_messages_are_one_line_whatever_the_name(tmp_path, name):
     for one in (*problem, *odd):
         assert one.isprintable()
     assert repr(name)[1:-1] in problem.name and repr(name)[1:-1] in odd.name
+
+
+@pytest.mark.parametrize("odd", [[1], {}, None, True, 1.5, float("nan")])
+def test_an_annotation_needs_no_id(tmp_path, odd):
+    annotations = [{**part(1, 7, BOX), "id": odd}, {**part(2, 7, BOX), "id": odd}]
+    write(tmp_path / "all.json", IMAGES, PARTS, annotations)
+    listing = read(tmp_path, "all.json", "")
+    assert [np.isfinite(one.points).any() for one in listing.records] == [True, True]
+    assert not listing.odd and not [note for note in listing.notes if "share" in note]
