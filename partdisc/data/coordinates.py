@@ -3,6 +3,7 @@
 Images of the test split are looked at for themselves, for another file may hold them.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,9 @@ def suspect_boxes(boxes: np.ndarray, images: Images) -> list[Suspicion]:
     return _by_split(boxes[known], images.rows(known), _suspect_boxes)
 
 
-def _by_split(what: np.ndarray, images: Images, suspect) -> list[Suspicion]:
+def _by_split(
+    what: np.ndarray, images: Images, suspect: Callable[[np.ndarray, Images], Suspicion | None]
+) -> list[Suspicion]:
     """Look at the images of the test split and at the others; where either tells, at that alone."""
     found = []
     for name, here in (("train and fit", ~images.test), ("test", images.test)):

@@ -10,7 +10,7 @@ from partdisc.export.pictures import REPORT, Extras, is_ours
 from partdisc.export.predictions import FORMATS, LINES, write_predictions
 from partdisc.paths import user_path
 from partdisc.progress import say
-from partdisc.workdir import MARK
+from partdisc.workdir import Workdir
 
 
 class Asked(NamedTuple):
@@ -51,7 +51,7 @@ def predict(workdir: str, asked: Asked) -> int:
         raise ConfigError("--mode=predict needs --workdir, the folder of a run")
     extras = Extras(_formats(asked.formats), asked.overlays, asked.masks, asked.report)
     folder = user_path(asked.out).absolute()
-    if (folder / MARK).exists():
+    if Workdir(folder).there():
         raise ConfigError(
             f"--out is {shortened(asked.out)}, a run's own work directory; give another folder"
         )
