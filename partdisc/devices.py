@@ -6,6 +6,7 @@ the same in step; the first one alone writes and speaks.
 """
 
 import contextlib
+import math
 import os
 import pickle
 from collections.abc import Callable
@@ -135,6 +136,32 @@ def own(length: int) -> np.ndarray:
     return np.unique(np.concatenate([np.arange(length)[rows] for (rows,) in held]))
 
 
+def rounds(length: int) -> int:
+    """Return in how many rounds a program does best n rows that are split: a divisor of n.
+
+    A processor does one row a device at a time. What a row needs then stays in its caches, and
+    in memory that the system need not clear anew each time. An accelerator does all at once.
+    """
+    if _devices()[0].platform != "cpu":
+        return 1
+    return length // math.prod(_mesh().shape[axis] for axis in _axes(length))
+
+
+def of_round(tree: Any, number: jax.Array, rounds: int) -> Any:
+    """Return of arrays [n, ...], split, the rows [n / rounds, ...] of a round, split likewise."""
+
+    def one(array):
+        shares = array.reshape(-1, rounds, *array.shape[1:])
+        return jax.lax.dynamic_index_in_dim(shares, number, axis=1, keepdims=False)
+
+    return jax.tree.map(one, tree)
+
+
+def of_all_rounds(tree: Any) -> Any:
+    """Return arrays [n, ...] whose rows `of_round` are those of [rounds, n / rounds, ...]."""
+    return jax.tree.map(lambda array: array.swapaxes(0, 1).reshape(-1, *array.shape[2:]), tree)
+
+
 def copy(tree: Any) -> Any:
     """Give each device all arrays of a tree."""
     return _put(tree, PartitionSpec())
@@ -190,12 +217,17 @@ def _put(tree: Any, spec: PartitionSpec) -> Any:
 
 
 def _shares(length: int) -> PartitionSpec:
+    return PartitionSpec(_axes(length))
+
+
+def _axes(length: int) -> tuple[str, ...]:
+    """Return the axes of the mesh among which n rows are split."""
     axes = []
     for axis, size in _mesh().shape.items():
         if length % size == 0:
             length //= size
             axes.append(axis)
-    return PartitionSpec(tuple(axes))
+    return tuple(axes)
 
 
 def _devices() -> list[jax.Device]:

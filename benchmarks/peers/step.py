@@ -137,11 +137,10 @@ def step() -> Race:
     key = jax.random.key(0)
 
     batch = gather(on_device, members)
+    keys = jax.random.split(jax.random.fold_in(key, 0), BATCH)
     first = jax.jit(
-        lambda params: supervise(
-            jax.random.fold_in(key, 0), settings, batch, forward(settings, params, batch)
-        )
-    )(params)
+        lambda params, batch: supervise(keys, settings, batch, forward(settings, params, batch))
+    )(params, batch)
     state, metrics = train_step(
         settings, initial_state(settings, jax.tree.map(jnp.copy, params)), batch, key
     )

@@ -87,7 +87,7 @@ def measure(
 @functools.partial(jax.jit, static_argnums=0)
 def _batch(settings, params, batch, counts, key) -> dict[str, jax.Array]:
     probs = forward(settings, params, batch)
-    supervision = supervise(key, settings, batch, probs)
+    supervision = supervise(jax.random.split(key, len(probs)), settings, batch, probs)
     mean, coverage = jax.vmap(functools.partial(mean_map, include_own=False))(
         probs[:, 0], probs[:, 1:], supervision.warps
     )

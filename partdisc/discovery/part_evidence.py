@@ -108,7 +108,7 @@ def _pool_joints(settings, params, batch, key):
       Joints [B, K + 1, K + 1] with the pools, and with cells beside, and the targets' moments.
     """
     probs = forward(settings, params, batch)
-    warps = supervise(key, settings, batch, probs).warps
+    warps = supervise(jax.random.split(key, len(probs)), settings, batch, probs).warps
 
     def one(maps, features, warps, valid, grid):
         own = maps[0]

@@ -57,12 +57,12 @@ class Supervision(NamedTuple):
 
 
 def supervise(
-    key: jax.Array, settings: StepSettings, batch: Batch, probs: jax.Array
+    keys: jax.Array, settings: StepSettings, batch: Batch, probs: jax.Array
 ) -> Supervision:
     """Align the pools of a batch and generate its pseudo ground truth (section 3.2.2-3).
 
     Args:
-      key: random key.
+      keys: random keys [B].
       settings: static settings.
       batch: B targets with J neighbours each.
       probs: [B, 1 + J, P, K + 1] of the maps of the batch.
@@ -101,7 +101,7 @@ def supervise(
         labels = jnp.where(background, settings.layer.parts, labels)
         return Supervision(labels, warps, alignment, matches)
 
-    return jax.vmap(one)(jax.random.split(key, len(probs)), batch, probs)
+    return jax.vmap(one)(keys, batch, probs)
 
 
 def forward(settings: StepSettings, params: Any, batch: Batch) -> jax.Array:

@@ -40,7 +40,8 @@ class PartLayer(nn.Module):
         if self.background == "mean":
             background = self.param("background", init, (channels,))
             directions = jnp.concatenate([centres, background[None]])
-            return self.kappa * (features @ normalise(directions).T)
+            # By kappa first, which is one look less at all of the logits.
+            return features @ (self.kappa * normalise(directions)).T
         level = self.param("background", nn.initializers.zeros, ())
         background = jnp.broadcast_to(level, features.shape[:-1] + (1,))
         directions = features @ normalise(centres).T

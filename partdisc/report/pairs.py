@@ -99,7 +99,7 @@ def _supervise(settings, params, batch, key):
     """Return the supervision of a target, and the squared residuals [J, 2, M] of the matches
     under the transform and under none, both as batches of one."""
     probs = forward(settings, params, batch)
-    supervision = supervise(key, settings, batch, probs)
+    supervision = supervise(jax.random.split(key, len(probs)), settings, batch, probs)
 
     def residuals(transform, matches):
         return squared_residuals(jnp.stack([transform, jnp.eye(3)]), matches)

@@ -10,20 +10,21 @@ import pytest
 from kernels import jitted
 
 from partdisc import config as configuration
+from partdisc import devices
 from partdisc.discovery import supervision as teaching
 from partdisc.discovery.images import Images, gather, room, with_pools
 from partdisc.discovery.settings import step_settings
 from partdisc.discovery.step import (
     State,
+    alignment_metrics,
     initial_state,
     step_members,
-    step_metrics,
     train_step,
 )
 from partdisc.method.part_templates import template_loss
 from partdisc.method.pseudo_gt import background_cells
 
-(step_metrics,) = jitted(step_metrics)
+(alignment_metrics,) = jitted(alignment_metrics)
 
 PARTS, CHANNELS, CELLS, POOL, COUNT = 6, 12, 32, 3, 9
 KEY = jax.random.key(7)
@@ -91,8 +92,8 @@ def supervised(settings, params, images, pools, targets, step):
 @functools.partial(jax.jit, static_argnums=0)
 def supervised_batch(settings, params, batch, step):
     probs = teaching.forward(settings, params, batch)
-    key = jax.random.fold_in(KEY, step)
-    return batch, probs, teaching.supervise(key, settings, batch, probs)
+    keys = jax.random.split(jax.random.fold_in(KEY, step), len(probs))
+    return batch, probs, teaching.supervise(keys, settings, batch, probs)
 
 
 def reference_probs(params, batch, kappa: float = 10.0) -> np.ndarray:
@@ -334,12 +335,33 @@ def test_metrics_equal_the_loop(planted, rng, case):
         supervision = supervision._replace(labels=jnp.asarray(labels, jnp.int32))
     elif case == "no label":
         supervision = supervision._replace(labels=jnp.full_like(supervision.labels, -1))
-    found = step_metrics(PARTS, batch, probs, supervision)
+    found = alignment_metrics(PARTS, batch.valid[:, 0], (probs[:, 0], supervision))
     expected = reference_metrics(batch, probs, supervision)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         assert np.shape(found[name]) == ()
         assert float(found[name]) == pytest.approx(value, rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.parametrize("objective", ["alignment", "part_templates"])
+def test_target_by_target_is_what_all_at_once_are(planted, objective, monkeypatch):
+    images, params, pools, _ = planted
+    settings = settings_for(objective=objective)
+    found = {}
+    for rounds in (1, 3):
+        monkeypatch.setattr(devices, "rounds", lambda length, rounds=rounds: rounds)
+        train_step.clear_cache()
+        found[rounds] = one_step(settings, start(settings, params), images, pools)
+    train_step.clear_cache()
+    (state, metrics), (same, likewise) = found[1], found[3]
+    for name, value in metrics.items():
+        assert float(value) == pytest.approx(float(likewise[name]), rel=1e-5), name
+    squares, others = (
+        optax.tree_utils.tree_get(one.optimizer, "sum_of_squares") for one in (state, same)
+    )
+    for name, square in squares.items():
+        scale = float(np.max(square))
+        np.testing.assert_allclose(others[name], square, rtol=1e-3, atol=1e-6 * scale)
 
 
 def test_part_templates_train_on_the_targets_alone(planted, rng):
