@@ -45,5 +45,11 @@ def _unit_features(
     preprocessing: Preprocessing,
     half_stride: bool,
 ) -> jax.Array:
-    maps = backbone.apply(params, preprocess(batch, preprocessing), half_stride=half_stride)
-    return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1])).astype(jnp.float16)
+    def encode(images):
+        maps = backbone.apply(params, preprocess(images, preprocessing), half_stride=half_stride)
+        return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1])).astype(jnp.float16)
+
+    # A processor, whose caches hold one image, takes one after the other: the bits are the same.
+    together = 1 if jax.default_backend() == "cpu" else len(batch)
+    groups = jax.lax.map(encode, batch.reshape(-1, together, *batch.shape[1:]))
+    return groups.reshape(-1, *groups.shape[2:])
