@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from partdisc import devices
 from partdisc.backbones.network import Backbone
 from partdisc.backbones.preprocessing import Preprocessing, preprocess
 from partdisc.backbones.weights import Weights
@@ -49,7 +50,7 @@ def _unit_features(
         maps = backbone.apply(params, preprocess(images, preprocessing), half_stride=half_stride)
         return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1])).astype(jnp.float16)
 
-    # A processor, whose caches hold one image, takes one after the other: the bits are the same.
-    together = 1 if jax.default_backend() == "cpu" else len(batch)
-    groups = jax.lax.map(encode, batch.reshape(-1, together, *batch.shape[1:]))
-    return groups.reshape(-1, *groups.shape[2:])
+    # The bits are those of all images at once.
+    rounds = devices.rounds(len(batch))
+    some = lambda number: encode(devices.of_round(batch, number, rounds))  # noqa: E731
+    return devices.of_all_rounds(jax.lax.map(some, jnp.arange(rounds)))
