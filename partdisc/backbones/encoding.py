@@ -50,7 +50,6 @@ def _unit_features(
         maps = backbone.apply(params, preprocess(images, preprocessing), half_stride=half_stride)
         return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1])).astype(jnp.float16)
 
-    # The bits are those of all images at once.
     rounds = devices.rounds(len(batch))
     some = lambda number: encode(devices.of_round(batch, number, rounds))  # noqa: E731
     return devices.of_all_rounds(jax.lax.map(some, jnp.arange(rounds)))
