@@ -46,10 +46,11 @@ def _unit_features(
     preprocessing: Preprocessing,
     half_stride: bool,
 ) -> jax.Array:
-    def encode(images):
-        maps = backbone.apply(params, preprocess(images, preprocessing), half_stride=half_stride)
+    rounds = devices.rounds(len(batch))
+
+    def encode(number):
+        images = preprocess(devices.of_round(batch, number, rounds), preprocessing)
+        maps = backbone.apply(params, images, half_stride=half_stride)
         return normalise(maps.reshape(maps.shape[0], -1, maps.shape[-1])).astype(jnp.float16)
 
-    rounds = devices.rounds(len(batch))
-    some = lambda number: encode(devices.of_round(batch, number, rounds))  # noqa: E731
-    return devices.of_all_rounds(jax.lax.map(some, jnp.arange(rounds)))
+    return devices.of_all_rounds(jax.lax.map(encode, jnp.arange(rounds)))

@@ -39,7 +39,7 @@ def initial_state(settings: StepSettings, params: Any) -> State:
     return State(params, optimizer.init(params), jnp.zeros((), jnp.int32))
 
 
-def alignment_loss(
+def alignment_objective(
     settings: StepSettings, params: Any, batch: Batch, keys: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, Supervision]]:
     """Return the loss of the aligned pools; and the targets' probs [B, P, K + 1], and all that
@@ -56,7 +56,7 @@ def alignment_loss(
     return jnp.mean(losses), (probs[:, 0], supervision)
 
 
-def templates_loss(
+def template_objective(
     settings: StepSettings, params: Any, batch: Batch, keys: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Return the loss of the part templates, of targets without pools; and the targets' probs
@@ -79,7 +79,7 @@ def alignment_metrics(
     Args:
       parts: K.
       valid: bool [B, P], the cells of the targets that exist.
-      seen: what `alignment_loss` returns.
+      seen: what `alignment_objective` returns.
     """
     probs, supervision = seen
     labels, alignment = supervision.labels, supervision.alignment
@@ -100,10 +100,10 @@ def alignment_metrics(
     } | winner_metrics(parts, valid, probs)
 
 
-def templates_metrics(
+def template_metrics(
     parts: int, valid: jax.Array, seen: tuple[jax.Array, jax.Array]
 ) -> dict[str, jax.Array]:
-    """Measure the use of channels, each []; `seen` is what `templates_loss` returns."""
+    """Measure the use of channels, each []; `seen` is what `template_objective` returns."""
     probs, shown = seen
     share = jnp.mean(shown.astype(jnp.float32))
     return {"positive_share": share} | winner_metrics(parts, valid, probs)
@@ -135,8 +135,8 @@ class Objective(NamedTuple):
 
 
 OBJECTIVES = {
-    "alignment": Objective(alignment_loss, alignment_metrics, True),
-    "part_templates": Objective(templates_loss, templates_metrics, False),
+    "alignment": Objective(alignment_objective, alignment_metrics, True),
+    "part_templates": Objective(template_objective, template_metrics, False),
 }
 
 
@@ -182,17 +182,16 @@ def _gradient(
     loss = functools.partial(objective.loss, settings)
     rounds = devices.rounds(targets) if objective.apart else 1
 
-    # Each target has a key of its own; JAX takes keys that were turned for used ones.
-    keys = jax.random.clone(jax.random.split(key, (targets // rounds, rounds)).T)
+    keys = jax.random.split(key, targets)
 
-    def add(total, turn):
-        number, own = turn
-        some = devices.of_round(batch, number, rounds)
-        found, gradient = jax.value_and_grad(loss, has_aux=True)(params, some, own)
+    def add(total, number):
+        # Each round takes other keys, which JAX cannot see: they would count as used.
+        some = devices.of_round((batch, jax.random.clone(keys)), number, rounds)
+        found, gradient = jax.value_and_grad(loss, has_aux=True)(params, *some)
         return jax.tree.map(jnp.add, total, gradient), found
 
     nothing = jax.tree.map(jnp.zeros_like, params)
-    gradient, (losses, seen) = jax.lax.scan(add, nothing, (jnp.arange(rounds), keys))
+    gradient, (losses, seen) = jax.lax.scan(add, nothing, jnp.arange(rounds))
     seen = devices.of_all_rounds(seen)
     metrics = objective.metrics(settings.layer.parts, batch.valid[:, 0], seen)
     return jnp.mean(losses), jax.tree.map(lambda leaf: leaf / rounds, gradient), metrics

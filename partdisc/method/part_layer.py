@@ -37,15 +37,15 @@ class PartLayer(nn.Module):
         channels = features.shape[-1]
         init = nn.initializers.normal()
         centres = self.param("centres", init, (self.parts, channels))
+        # Kappa scales the directions: to scale all logits would be one more look at them.
         if self.background == "mean":
             background = self.param("background", init, (channels,))
             directions = jnp.concatenate([centres, background[None]])
-            # By kappa first, which is one look less at all of the logits.
             return features @ (self.kappa * normalise(directions)).T
-        level = self.param("background", nn.initializers.zeros, ())
+        level = self.kappa * self.param("background", nn.initializers.zeros, ())
         background = jnp.broadcast_to(level, features.shape[:-1] + (1,))
-        directions = features @ normalise(centres).T
-        return self.kappa * jnp.concatenate([directions, background], axis=-1)
+        parts = features @ (self.kappa * normalise(centres)).T
+        return jnp.concatenate([parts, background], axis=-1)
 
     def probs(self, features: jax.Array) -> jax.Array:
         """Return p(part | cell) [..., K + 1] of features [..., C]."""
