@@ -142,7 +142,7 @@ def rounds(length: int) -> int:
     A processor does one row a device at a time. What a row needs then stays in its caches, and
     in memory that the system need not clear anew each time. An accelerator does all at once.
     """
-    if _devices()[0].platform != "cpu":
+    if _devices()[0].platform != "cpu" or not length:
         return 1
     return length // math.prod(_mesh().shape[axis] for axis in _axes(length))
 
@@ -151,7 +151,7 @@ def of_round(tree: Any, number: jax.Array, rounds: int) -> Any:
     """Return of arrays [n, ...], split, the rows [n / rounds, ...] of a round, split likewise."""
 
     def one(array):
-        shares = array.reshape(-1, rounds, *array.shape[1:])
+        shares = array.reshape(len(array) // rounds, rounds, *array.shape[1:])
         return jax.lax.dynamic_index_in_dim(shares, number, axis=1, keepdims=False)
 
     return jax.tree.map(one, tree)
@@ -159,7 +159,12 @@ def of_round(tree: Any, number: jax.Array, rounds: int) -> Any:
 
 def of_all_rounds(tree: Any) -> Any:
     """Return arrays [n, ...] whose rows `of_round` are those of [rounds, n / rounds, ...]."""
-    return jax.tree.map(lambda array: array.swapaxes(0, 1).reshape(-1, *array.shape[2:]), tree)
+
+    def one(array):
+        rounds, rows, *rest = array.shape
+        return array.swapaxes(0, 1).reshape(rows * rounds, *rest)
+
+    return jax.tree.map(one, tree)
 
 
 def copy(tree: Any) -> Any:

@@ -20,7 +20,7 @@ for count in (1, 2, 3, 4, 6, 8, 12):
     assert np.array_equal(array, np.arange(2 * count).reshape(count, 2))
     sizes[count] = [shard.data.shape[0] for shard in array.addressable_shards]
 # Four devices do a row each at a time; six rows are split among two devices.
-for rows, rounds in ((1, 1), (2, 1), (4, 1), (6, 3), (8, 2), (12, 3), (7, 7)):
+for rows, rounds in ((0, 1), (1, 1), (2, 1), (4, 1), (6, 3), (8, 2), (12, 3), (7, 7)):
     assert devices.rounds(rows) == rounds, rows
     array = devices.split(np.arange(2 * rows).reshape(rows, 2))
     several = [devices.of_round(array, number, rounds) for number in range(rounds)]

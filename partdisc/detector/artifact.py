@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from partdisc.backbones import Backbone, Weights, unit_features
+from partdisc.backbones import Backbone, Weights, encode
 from partdisc.data.images import Framing
 from partdisc.detector.parts import PartSet
 from partdisc.detector.reading import parts_of
@@ -87,7 +87,13 @@ class Model:
             probs = packed_probabilities(self.layer, self.params, packed, grid, self.offset)
             return parts_of(self.chosen.discriminant, packed, probs, grid, self.offset)
 
-        features = unit_features(self.backbone, self.weights, pixels, half_stride=self.half_stride)
+        features = encode(
+            self.weights.params,
+            pixels,
+            backbone=self.backbone,
+            preprocessing=self.weights.preprocessing,
+            half_stride=self.half_stride,
+        )
         maps, cells, scores = jax.vmap(read)(features)
         thresholds = jnp.array([[part.threshold for part in self.chosen.parts]], jnp.float32)
         return {

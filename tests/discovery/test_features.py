@@ -1,6 +1,7 @@
 """The feature cache: what it holds, and how it is taken up after an interruption."""
 
 import errno
+import functools
 import json
 import os
 
@@ -109,6 +110,19 @@ def test_unit_features_of_dark_cells_are_zero(weights):
     dark = np.zeros((2, 8, 8, 3), np.uint8)
     found = unit_features(NETWORK, weights._replace(params=params), dark, half_stride=False)
     np.testing.assert_array_equal(found, np.zeros((2, 4, CHANNELS)))
+
+
+@pytest.mark.parametrize("half_stride,cells", [(False, 4), (True, 9)])
+def test_unit_features_of_any_number_of_images_are_those_of_single_ones(
+    weights, rng, half_stride, cells
+):
+    pixels = rng.integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+    compute = functools.partial(unit_features, NETWORK, weights, half_stride=half_stride)
+    found = np.asarray(compute(pixels))
+    assert found.shape == (3, cells, CHANNELS) and found.any()
+    for image, one in zip(pixels, found, strict=True):
+        np.testing.assert_array_equal(compute(image[None]), one[None])
+    assert compute(pixels[:0]).shape == (0, cells, CHANNELS)
 
 
 def test_cells_halfway_lie_between_the_others(cache):
