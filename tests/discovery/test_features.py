@@ -121,7 +121,7 @@ def test_unit_features_of_any_number_of_images_are_those_of_single_ones(
     found = np.asarray(compute(pixels))
     assert found.shape == (3, cells, CHANNELS) and found.any()
     for image, one in zip(pixels, found, strict=True):
-        np.testing.assert_array_equal(compute(image[None]), one[None])
+        np.testing.assert_allclose(compute(image[None]), one[None], atol=1e-3)
     assert compute(pixels[:0]).shape == (0, cells, CHANNELS)
 
 
