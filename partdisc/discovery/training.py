@@ -55,6 +55,8 @@ def open_training(workdir: Workdir, identity: Identity, steps: int, policy: str)
         return wanted
     if not there:
         return _instead(workdir, wanted, policy)
+    if policy == "overwrite" and there.parent:  # However like it, it began from another layer.
+        return wanted
     there = there._replace(steps=there.first + steps, only=wanted.only)
     lines = differences(there.identity, identity)
     if there.steps < done:
@@ -66,6 +68,11 @@ def open_training(workdir: Workdir, identity: Identity, steps: int, policy: str)
             say(
                 "nothing differs from the training that is there, so no steps are added to its "
                 f"{done}; a larger config.train.steps adds some"
+            )
+        if policy == "overwrite":
+            say(
+                "nothing differs from the training that is there, which would be the same again: "
+                "it is kept"
             )
         return there
     said = f"{workdir.path} holds another training: {'; '.join(lines)}"

@@ -223,6 +223,25 @@ def test_a_kill_while_another_begins_loses_and_mixes_nothing(workdir, monkeypatc
         assert (workdir.path / name).exists() == on
 
 
+@pytest.mark.parametrize("done", [None, 450, 400])
+def test_overwriting_begins_anew_after_a_training_that_went_on(workdir, capsys, done):
+    trained(workdir)
+    images = IMAGES | {"d.png": "4"}
+    # The same again, but for the layer that it began from; done to its end, in part, or not.
+    second = trained(workdir, "continue", images=images, done=done)
+    assert open_training(workdir, identity(images=images), 400, "stop").key == second.key
+    third = trained(workdir, "overwrite", images=images)
+    assert (third.first, third.parent, third.steps) == (0, "", 400)
+    assert kept(workdir)[-1] == f"002-{second.key}"
+    for name in RESULTS:
+        place = workdir.path / "checkpoints" / "previous" / kept(workdir)[-1]
+        assert (place / name).read_text() == f"of {second.key}"
+    # The command may be repeated: a run that was stopped goes on.
+    capsys.readouterr()
+    assert open_training(workdir, identity(images=images), 400, "overwrite") == third
+    assert "nothing differs from the training that is there" in capsys.readouterr().out
+
+
 def test_nothing_trained_is_nothing_to_keep(workdir):
     begin(workdir, open_training(workdir, identity(), 400, "stop"), CLUSTERS)
     other = trained(workdir, changes={"seed": 1})
