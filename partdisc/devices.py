@@ -136,15 +136,25 @@ def own(length: int) -> np.ndarray:
     return np.unique(np.concatenate([np.arange(length)[rows] for (rows,) in held]))
 
 
-def rounds(length: int) -> int:
-    """Return in how many rounds a program does best n rows that are split: a divisor of n.
+def share(length: int) -> int:
+    """Return how many of n rows a device has when they are split."""
+    return length // math.prod(_mesh().shape[axis] for axis in _axes(length))
+
+
+def held(array: Any) -> int:
+    """Return how many rows of an array [n, ...] a device has: all, where it is not split."""
+    if isinstance(array, jax.Array):
+        return array.sharding.shard_shape(array.shape)[0]
+    return len(array)
+
+
+def rounds(rows: int) -> int:
+    """Return in how many rounds a program does best the rows that a device has: a divisor.
 
     A processor does one row a device at a time. What a row needs then stays in its caches, and
     in memory that the system need not clear anew each time. An accelerator does all at once.
     """
-    if _devices()[0].platform != "cpu" or not length:
-        return 1
-    return length // math.prod(_mesh().shape[axis] for axis in _axes(length))
+    return max(rows, 1) if _devices()[0].platform == "cpu" else 1
 
 
 def of_round(tree: Any, number: jax.Array, rounds: int) -> Any:
@@ -236,7 +246,10 @@ def _axes(length: int) -> tuple[str, ...]:
 
 
 def _devices() -> list[jax.Device]:
-    return jax.local_devices() if _alone else jax.devices()
+    if not _alone:
+        return jax.devices()
+    # Processors, even of one process, find each other by what all processes had in common.
+    return jax.local_devices()[: 1 if jax.default_backend() == "cpu" else None]
 
 
 def _mesh() -> Mesh:

@@ -1,5 +1,6 @@
 """A program: do on several devices all that is split, and again unsplit; print both."""
 
+import functools
 import json
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from partdisc import devices
+from partdisc.backbones import backbone, load_weights, unit_features
 from partdisc.config import base_config
 from partdisc.discovery.images import Images, gather
 from partdisc.discovery.pools import PoolSettings, find_pools
@@ -21,8 +23,11 @@ for count in (1, 2, 3, 4, 6, 8, 12):
     sizes[count] = [shard.data.shape[0] for shard in array.addressable_shards]
 # Four devices do a row each at a time; six rows are split among two devices.
 for rows, rounds in ((0, 1), (1, 1), (2, 1), (4, 1), (6, 3), (8, 2), (12, 3), (7, 7)):
-    assert devices.rounds(rows) == rounds, rows
-    array = devices.split(np.arange(2 * rows).reshape(rows, 2))
+    array = np.arange(2 * rows).reshape(rows, 2)
+    assert devices.rounds(devices.held(array)) == max(rows, 1)  # One device has it.
+    array = devices.split(array)
+    shares = devices.share(rows), devices.held(array)
+    assert [devices.rounds(share) for share in shares] == [rounds, rounds], rows
     several = [devices.of_round(array, number, rounds) for number in range(rounds)]
     assert all(one.shape == (rows // rounds, 2) for one in several)
     assert np.array_equal(devices.of_all_rounds(jnp.stack(several)), array)
@@ -33,6 +38,16 @@ for number in range(6):
     with devices.turn(number):
         turns += [device.id for device in (jnp.ones(2) * np.float32(number)).devices()]
 assert turns == [0, 1, 2, 3, 0, 1]
+# What is dealt out has the bits of what is split, and of single images.
+network = backbone("googlenet", "inception_4b")
+weights = load_weights(network, "random", seed=0)
+pixels = np.random.default_rng(0).integers(0, 256, (4, 64, 80, 3), dtype=np.uint8)
+encoded = functools.partial(unit_features, network, weights, half_stride=False)
+single = np.concatenate([encoded(image[None]) for image in pixels])
+assert np.array_equal(devices.fetch(encoded(devices.split(pixels))), single)
+for number in range(2):
+    with devices.turn(number):
+        assert np.array_equal(encoded(pixels), single)
 
 # Images of nine of twelve patches, each somewhere; the cells between are noise.
 COUNT, SIDE, CHANNELS, PARTS = 16, 8, 24, 12

@@ -57,7 +57,7 @@ def unit_features(
     return _unit_features(
         weights.params,
         pixels,
-        rounds=devices.rounds(len(pixels)),
+        rounds=devices.rounds(devices.held(pixels)),
         backbone=backbone,
         preprocessing=weights.preprocessing,
         half_stride=half_stride,

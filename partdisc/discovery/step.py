@@ -180,7 +180,7 @@ def _gradient(
     """Return the loss of a batch, its gradient and its metrics."""
     objective, targets = OBJECTIVES[settings.objective], len(batch.grids)
     loss = functools.partial(objective.loss, settings)
-    rounds = devices.rounds(targets) if objective.apart else 1
+    rounds = devices.rounds(devices.share(targets)) if objective.apart else 1
 
     keys = jax.random.split(key, targets)
 

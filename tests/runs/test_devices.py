@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from program import DEMO, ROOT, one_line, photos, trained
+from program import DEMO, QUICK, ROOT, one_line, photos, trained
 
 FOUR = "--xla_force_host_platform_device_count=4"
 
@@ -66,14 +66,15 @@ def test_photos_are_dealt_out_and_have_the_same_bits(whole, run, tmp_path):
 
 @pytest.fixture
 def start_two(environment):
-    """Start run.py as two processes of one run; returns both."""
+    """Start run.py as two processes of one run, each with so many devices; returns both."""
 
-    def call(*arguments):
+    def call(*arguments, each=1):
         with socket.socket() as free:
             free.bind(("localhost", 0))
             address = f"localhost:{free.getsockname()[1]}"
         who = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
         who["no_proxy"] = "localhost"  # The tests' proxy leads nowhere.
+        who["XLA_FLAGS"] = f"{QUICK} --xla_force_host_platform_device_count={each}"
         return [
             subprocess.Popen(
                 [sys.executable, "run.py", *arguments, "--distributed"],
@@ -121,6 +122,22 @@ def test_two_processes_do_one_run_and_stop_and_go_on_together(whole, start_two, 
     assert [json.loads(row)["step"] for row in rows.open()] == list(range(1, 13))
     names = [sorted(path.name for path in one.iterdir()) for one in folders]
     assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--config.train.batch=6", "--config.backbone.batch=3"], ["--config.features=recompute"]],
+)
+def test_two_processes_of_two_devices_do_one_run(whole, start_two, tmp_path, given):
+    workdir = tmp_path / "run"
+    # What follows training is of one process, which splits among its devices alone.
+    first, second = ended(start_two(*DEMO, *given, f"--workdir={workdir}", each=2))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert (
+        apart(*(np.load(one / "clusters.npz")["centres"] for one in (whole[0], workdir))).max()
+        < 5e-3
+    )
+    assert (workdir / "finished.json").exists() and (workdir / "parts.csv").exists()
 
 
 def test_a_mistake_ends_both_processes_in_one_line(start_two, tmp_path):
