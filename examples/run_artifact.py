@@ -17,9 +17,12 @@ from jax import export
 
 
 def main(folder: pathlib.Path, image: pathlib.Path) -> None:
-    about = json.loads((folder / "model.json").read_text())
-    model = export.deserialize(bytearray((folder / about["model"]["file"]).read_bytes()))
-    pixels, multiple = np.load(image), about["input"]["multiple"]
+    try:
+        about = json.loads((folder / "model.json").read_text())
+        model = export.deserialize(bytearray((folder / about["model"]["file"]).read_bytes()))
+        pixels, multiple = np.load(image), about["input"]["multiple"]
+    except (OSError, ValueError) as error:
+        sys.exit(f"FOLDER is what Detector.export writes, IMAGE what np.save writes: {error}")
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         sys.exit(f"{image}: {pixels.dtype} {list(pixels.shape)}; allowed is uint8 [H, W, 3]")
     height, width = (side // multiple * multiple for side in pixels.shape[:2])
@@ -33,6 +36,4 @@ def main(folder: pathlib.Path, image: pathlib.Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    main(*map(pathlib.Path, sys.argv[1:]))
+    main(*map(pathlib.Path, sys.argv[1:])) if len(sys.argv) == 3 else sys.exit(__doc__)

@@ -82,6 +82,12 @@ _MASKS = flags.DEFINE_bool("masks", False, "For --mode=predict: write the part o
 _REPORT = flags.DEFINE_bool("report", False, "For --mode=predict: write a page to look at.")
 _SHARD = flags.DEFINE_string("shard", "", "For --mode=predict: i/n, a share of the images.")
 
+_ASKED = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
+_OF_MODES = {
+    "train": (_OVERWRITE, _CONTINUE, _DISTRIBUTED),
+    "predict": _ASKED,
+    "score": (_PREDICTIONS,),
+}
 # No flag but those of the config has a longer name; what is longer is not echoed whole.
 _LONGEST = 80
 _SAME_BITS = "--xla_gpu_deterministic_ops=true"
@@ -93,7 +99,8 @@ def _parse(argv: list[str]) -> list[str]:
     words = _with_file(argv)
     try:
         rest = flags.FLAGS(words)
-        if _MODE.value == "predict":  # The run has its own config.
+        _check_mode()
+        if _MODE.value == "predict":
             return rest
         if _CONFIG.value is None:
             raise ConfigError("--config=FILE is required, for a start --config=demo")
@@ -119,6 +126,19 @@ def _check_words(words: list[str]) -> None:
                 check_text(key, text if equals else after)
 
 
+def _check_mode() -> None:
+    """Refuse flags that are of another mode: they would not count."""
+    if _MODE.value == "predict" and _CONFIG.present:
+        raise ConfigError(
+            "--config is given, but --mode=predict takes the detector of the run in --workdir; "
+            "--mode=evaluate --config.parts.wanted=3, with that run's --config, makes other parts"
+        )
+    for mode, of_mode in _OF_MODES.items():
+        for flag in of_mode:
+            if flag.present and flag.value and _MODE.value != mode:
+                raise ConfigError(f"--{flag.name} is of --mode={mode}, but --mode is {_MODE.value}")
+
+
 def _reason(error: Exception, words: list[str]) -> str:
     """Say in one line what is wrong with the command line, or with the file of the config."""
     lines = str(error).strip().splitlines() or [""]
@@ -126,6 +146,8 @@ def _reason(error: Exception, words: list[str]) -> str:
     if not isinstance(error, flags.Error):
         named = "" if isinstance(error, OSError) else f"{type(error).__name__}: "
         text = f"--config: the file cannot be read: {named}{lines[-1].strip()}"
+    elif isinstance(error, flags.UnrecognizedFlagError) and error.flagname.startswith("config."):
+        text = f"--{error.flagname} is given without --config=FILE, whose keys it sets"
     elif len(lines) > 1:  # With what the file raised at the end.
         text = f"--config: the file cannot be read: {lines[-1].strip()}"
     # The shorter first: a value before the flag with it.
@@ -167,8 +189,7 @@ def main(argv: list[str], command: str) -> int:
         from partdisc.export.command import Asked, predict
 
         stopping.heard(stopping.stop)
-        given = _IMAGES, _OUT, _FORMAT, _OVERLAYS, _MASKS, _REPORT, _SHARD
-        return predict(_WORKDIR.value, Asked(*(flag.value for flag in given)))
+        return predict(_WORKDIR.value, Asked(*(flag.value for flag in _ASKED)))
     validate(_CONFIG.value)  # before the libraries are imported, which takes seconds
     from partdisc import devices, experiment, progress
 
@@ -188,10 +209,7 @@ def main(argv: list[str], command: str) -> int:
 
 def _join(devices: types.ModuleType) -> None:
     """Join the other processes of a run, where there are any."""
-    trains = _MODE.value == "train"
-    if _DISTRIBUTED.value and not trains:
-        raise ConfigError(f"--distributed is of --mode=train, but --mode is {_MODE.value}")
-    devices.join(_DISTRIBUTED.value if trains else False)
+    devices.join(_DISTRIBUTED.value if _MODE.value == "train" else False)
 
 
 def _keep_compiled() -> None:
@@ -216,8 +234,6 @@ def _keep_compiled() -> None:
 def _policy() -> str:
     """Return what to do where another training is there."""
     named = [flag.name for flag in (_OVERWRITE, _CONTINUE) if flag.value]
-    if named and _MODE.value != "train":
-        raise ConfigError(f"--{named[0]} is of --mode=train, but --mode is {_MODE.value}")
     if len(named) > 1:
         raise ConfigError("--overwrite and --continue are given; only one of them can be")
     return named[0] if named else "stop"

@@ -81,6 +81,8 @@ def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike, max_pixels: i
                 raise DataError(f"picture {place}: {error}") from None
             found.update(hashlib.sha256(content.getvalue()).digest())
             (draft / f"{place:06d}.png").write_bytes(content.getvalue())
+        if not any(draft.iterdir()):
+            raise DataError("no pictures were given")
         folder = draft.with_name(found.hexdigest()[:16])
         if folder.exists():
             shutil.rmtree(draft)

@@ -65,7 +65,7 @@ def report(
 
 
 def reasons(bad: Sequence[BadImage]) -> str:
-    """Say in one line why images were left out: the most frequent reasons, each with its count.
+    """Say in one line why images were left out: the most frequent reasons, each with an image.
 
     Reasons that differ in their numbers alone count as one.
     """
@@ -74,7 +74,7 @@ def reasons(bad: Sequence[BadImage]) -> str:
         groups.setdefault(re.sub(r"\d[\d,.]*", "0", one.reason), []).append(one)
     ranked = sorted(groups.values(), key=len, reverse=True)
     said = [
-        f"{len(same)}, {'such as ' * (len(same) > 1)}{same[0].name}: {same[0].reason}"
+        f"{same[0].name}{f' and {len(same) - 1} others' * (len(same) > 1)}: {same[0].reason}"
         for same in ranked
     ]
     return "; ".join(said[:REASONS]) + "; ..." * (len(said) > REASONS)

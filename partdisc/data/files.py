@@ -9,7 +9,7 @@ import stat
 
 from partdisc import errors
 from partdisc.data.names import Names, folded, plain
-from partdisc.paths import MARK
+from partdisc.paths import is_made
 
 # Folders that systems and archivers put beside a user's own.
 _FOREIGN = ("@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found")
@@ -21,7 +21,7 @@ def find_files(folder: pathlib.Path) -> Names:
     """Find all files below a folder, each with its stat, in the order of their names.
 
     Links to folders are followed, each folder once and by its own name first. What is hidden,
-    or put there by a system beside the user's own, is left out, and so are work directories.
+    or put there by a system beside the user's own, is left out, and so is what the program made.
     What cannot be read is in the `unread` of the names.
 
     Raises:
@@ -45,7 +45,7 @@ def find_files(folder: pathlib.Path) -> Names:
                 continue
             seen.add((here.st_dev, here.st_ino))
             inside = [pathlib.Path(at, name) for name in sorted(filter(_is_own, folders))]
-            folders[:] = [path.name for path in inside if not os.path.lexists(path / MARK)]
+            folders[:] = [path.name for path in inside if not is_made(path)]
             starts += [path for path in inside if path.is_symlink() and path.name in folders]
             below = pathlib.Path(at).relative_to(folder)
             for name in (name for name in names if not name.startswith(".")):
@@ -146,6 +146,8 @@ def absent(path: pathlib.Path, what: str = "file") -> str:
         alike = [name for name in names if folded(name) == folded(wanted)]
         close = alike or difflib.get_close_matches(wanted, names, 1)
         near = f"; there is {there / close[0]}" if close else f"; {there} has nothing like it"
+    if path.exists():
+        return f"{path}: is no {what}"
     return f"{path}: no such {what}{near}"
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import pathlib
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -27,7 +28,11 @@ _LAYERS = {"cosine": PartLayer, "factors": FactorLayer}
 
 
 def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
-    """Write the fields of a detector to an .npz file, which appears when it is whole."""
+    """Write the fields of a detector to an .npz file, which appears when it is whole.
+
+    Raises:
+      errors.WorkdirError: no file can be written there.
+    """
     network, weights, layer = fields["backbone"], fields["weights"], fields["layer"]
     kind = next(name for name, of in _LAYERS.items() if type(layer) is of)
     about = {
@@ -53,8 +58,14 @@ def write(path: pathlib.Path, fields: dict[str, Any]) -> None:
     if fields["facing"] is not None:
         arrays |= {f"facing/{name}": value for name, value in fields["facing"]._asdict().items()}
     arrays |= discriminant_arrays(fields["choices"].values())
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, about=json.dumps(about), offset=fields["offset"], **arrays)
+    try:
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, about=json.dumps(about), offset=fields["offset"], **arrays)
+    except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise WorkdirError(
+            f"{path}: no file can be written there ({error.strerror}); name another, or move "
+            "away what is there"
+        ) from None
 
 
 def discriminant_arrays(choices: Iterable[PartSet]) -> dict[str, np.ndarray]:
@@ -128,6 +139,15 @@ def _read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"{path}: there is no detector; it is written where a training ends, so run "
             "--mode=train there to its end"
         ) from None
+    except ValueError:
+        if zipfile.is_zipfile(path):
+            raise
+        arrays = {}
+    if "about" not in arrays:
+        raise WorkdirError(
+            f"{path}: no detector, or damaged; name the folder of a run or its detector.npz, and "
+            "where it is one, run --mode=evaluate there"
+        )
     about = json_object(str(arrays.pop("about")).encode())
     if about.get("format") != FORMAT:
         raise WorkdirError(

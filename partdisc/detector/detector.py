@@ -105,7 +105,11 @@ class Detector:
         return dataclasses.replace(self, chosen=self.choices[count])
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole."""
+        """Write it to an .npz file, which `partdisc.load` reads; it appears when it is whole.
+
+        Raises:
+          errors.WorkdirError: no file can be written there.
+        """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         archive.write(user_path(path), fields)
 

@@ -16,13 +16,15 @@ NAME, TABLE = "detector.npz", "parts.csv"
 def keep(folder: pathlib.Path, detector: Detector) -> Detector:
     """Keep a detector in a run's folder, and its parts in a table that names are given in.
 
-    Names that were given to another number of parts are kept too, in the file. Those of parts
-    that are not made of the same channels any more are said: they are of no part now.
+    Names that were given to another number of parts are kept too, in the file; those that leave
+    the table are said. So are those of parts that are not made of the same channels any more:
+    they are of no part now.
 
     Returns:
       The detector, its parts with the names that were given.
     """
-    names = archive.names(folder / NAME) | read_names(folder / TABLE)
+    listed = read_names(folder / TABLE)
+    names = archive.names(folder / NAME) | listed
     detector = _renamed(detector, names)
     made = {part.channels for one in detector.choices.values() for part in one.parts}
     lost = [
@@ -34,6 +36,21 @@ def keep(folder: pathlib.Path, detector: Detector) -> Detector:
         say(
             f"{folder / TABLE}: the parts are made of other channels now, and these names are of "
             f"none of them any more: {', '.join(lost)}"
+        )
+    there = {part.channels for part in detector.parts}
+    hidden = {
+        channels: name for channels, name in listed.items() if name and channels in made - there
+    }
+    if hidden:
+        had = {
+            count: sum(part.channels in hidden for part in one.parts)
+            for count, one in detector.choices.items()
+        }
+        most = max(had, key=had.get)
+        say(
+            f"{folder / TABLE}: of {len(there)} parts, none bears these names any more: "
+            f"{', '.join(hidden.values())}. They are kept; config.parts.wanted={most} has "
+            f"{had[most]} of them"
         )
     detector.save(folder / NAME)
     write_parts(folder / TABLE, detector.parts)

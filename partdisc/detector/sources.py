@@ -14,7 +14,7 @@ from partdisc.data.files import find_files
 from partdisc.data.lists import read_lines
 from partdisc.data.preparation import check_usable
 from partdisc.data.record import ENDINGS, may_be_image
-from partdisc.errors import DataError
+from partdisc.errors import DataError, shortened
 from partdisc.paths import user_path
 
 # A picture: a file's path, a PIL image, or an array uint8 [H, W, 3] or [H, W].
@@ -72,7 +72,15 @@ def find_sources(given: str) -> list[Source]:
 
 
 def sources_of(pictures: Iterable[Picture | Source]) -> Iterator[Source]:
-    """Name pictures: files by their paths, others by their places, from 0."""
+    """Name pictures: files by their paths, others by their places, from 0.
+
+    Raises:
+      errors.DataError: it is one picture, not several.
+    """
+    if isinstance(pictures, str | os.PathLike | Image.Image) or (
+        isinstance(pictures, np.ndarray) and pictures.ndim < 4 and pictures.shape[-1] == 3
+    ):
+        raise DataError(f"{_said(pictures)} is one picture or folder; give a list: [picture]")
     for place, one in enumerate(pictures):
         if isinstance(one, Source):
             yield one
@@ -140,6 +148,16 @@ def pixels_of(picture: Any, max_pixels: int) -> np.ndarray:
         array = np.repeat(array[..., None], 3, axis=-1)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
         raise DataError(
-            f"an array of {array.dtype} {list(array.shape)}; allowed is uint8 [H, W, 3]"
+            f"{_said(picture)}; allowed is a path, a PIL image, or an array uint8 [H, W, 3] or "
+            "[H, W]"
         )
     return array
+
+
+def _said(picture: Any) -> str:
+    """Say what was given for a picture."""
+    if isinstance(picture, np.ndarray):
+        return f"an array of {picture.dtype} {list(picture.shape)}"
+    if isinstance(picture, str | os.PathLike):
+        return os.fspath(picture)
+    return f"{shortened(picture)} of type {type(picture).__name__}"

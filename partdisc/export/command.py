@@ -7,8 +7,8 @@ from partdisc.data import bad_images
 from partdisc.detector import find_sources, load
 from partdisc.errors import ConfigError, shortened
 from partdisc.export.pictures import REPORT, Extras, is_ours
-from partdisc.export.predictions import FORMATS, LINES, write_predictions
-from partdisc.paths import user_path
+from partdisc.export.predictions import FORMATS, write_predictions
+from partdisc.paths import LINES, user_path
 from partdisc.progress import say
 from partdisc.workdir import Workdir
 

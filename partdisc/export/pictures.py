@@ -13,9 +13,10 @@ from partdisc.data.bad_images import BadImage
 from partdisc.detector import Detector, Prediction, Source, indexed, load_picture
 from partdisc.export.overlays import draw_overlay
 from partdisc.page import Album, Page, write_page
+from partdisc.paths import MASKS, OVERLAYS
 from partdisc.workdir import atomic
 
-OVERLAYS, MASKS, REPORT = "overlays", "masks", "report/index.html"
+REPORT = "report/index.html"
 # Bytes of a file's name at most; and the characters that are kept of one that gets too long.
 _MOST, _CUT = 255, 50
 

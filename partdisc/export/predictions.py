@@ -21,10 +21,9 @@ from partdisc.errors import WorkdirError
 from partdisc.export import coco
 from partdisc.export.pictures import Extras, Pictures, picture_names
 from partdisc.page import Album
+from partdisc.paths import ABOUT, LINES
 from partdisc.progress import Progress, say
 from partdisc.workdir import atomic, digest, json_object, read_json, write_json
-
-LINES, ABOUT = "predictions.jsonl", "predictions.json"
 
 
 class Count(NamedTuple):

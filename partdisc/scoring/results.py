@@ -62,7 +62,7 @@ def evaluate(config: Any, workdir: Workdir, run: Run) -> Evaluated:
             }
         }
     results["baselines"] = baselines(scoring, run.inputs) if labelled else {}
-    names = list(dataset.landmark_names) or [f"part {channel}" for channel in channels]
+    names = list(dataset.landmark_names) or [f"channel {channel}" for channel in channels]
     results["channels"] = dict(zip(names, channels.tolist(), strict=True))
     write_json(workdir.path / "results.json", results)
     return Evaluated(results, found, shown, results["channels"])

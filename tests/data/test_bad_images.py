@@ -50,10 +50,10 @@ def test_reasons_are_said_by_their_count_not_by_the_order_of_names():
     large = [BadImage(f"{n}.png", f"{n}000 x 9,000: more than 80 pixels") for n in (7, 8, 9)]
     lone = [BadImage("a.png", "damaged")]
     assert reasons(lone + large + heic) == (
-        "200, such as 0.heic: HEIC: install it; 3, such as 7.png: 7000 x 9,000: more than 80 "
-        "pixels; 1, a.png: damaged"
+        "0.heic and 199 others: HEIC: install it; 7.png and 2 others: 7000 x 9,000: more than 80 "
+        "pixels; a.png: damaged"
     )
-    assert reasons(lone) == "1, a.png: damaged"
+    assert reasons(lone) == "a.png: damaged"
     many = [BadImage("a.png", word) for word in ("a", "b", "c", "d")]
     assert reasons(many).endswith("; ...") and reasons(many).count("a.png") == REASONS
     assert not reasons(many[:3]).endswith("...")

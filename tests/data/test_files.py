@@ -46,6 +46,21 @@ def test_a_work_directory_holds_no_files_of_the_user(tmp_path):
     assert "report/parts.png" in find_files(tmp_path / "runs" / "a")
 
 
+@pytest.mark.parametrize("lost", [None, "predictions.jsonl", "predictions.json"])
+def test_pictures_of_predictions_are_no_photos(tmp_path, lost):
+    for name in ("overlays/1.png", "masks/a/1.png", "overlays.png", "found/overlays/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    # Folders of these names are the user's own, but beside predictions.
+    assert len(find_files(tmp_path)) == 4
+    for folder in (tmp_path, tmp_path / "found"):
+        for name in {"predictions.jsonl", "predictions.json"} - {lost}:
+            (folder / name).touch()
+    images = [name for name in find_files(tmp_path) if name.endswith("png")]
+    assert images == ["overlays.png"] if lost is None else len(images) == 4
+    assert list(find_files(tmp_path / "overlays")) == ["1.png"]
+
+
 def test_what_cannot_be_read_is_named(tmp_path, monkeypatch):
     make(tmp_path, "1.jpg", "locked/2.jpg", "a/deep/3.jpg", "sub/4.jpg")
     for name, to in (("gone.jpg", "nowhere"), ("a/loop", "loop"), (".hidden", "nowhere")):

@@ -211,6 +211,10 @@ def test_the_example_says_what_it_cannot_use(tmp_path, monkeypatch):
         np.save(tmp_path / "photo.npy", pixels)
         with pytest.raises(SystemExit, match=message):
             main(tmp_path, tmp_path / "photo.npy")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    for folder, image in (("none", "photo.npy"), (".", "none.npy"), (".", "photo.jpg")):
+        with pytest.raises(SystemExit, match="FOLDER is what Detector.export writes, IMAGE what"):
+            main(tmp_path / folder, tmp_path / image)
     assert len(EXAMPLE.read_text().partition("import json")[2].splitlines()) <= 30
 
 

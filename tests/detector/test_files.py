@@ -91,6 +91,45 @@ def test_names_of_parts_that_are_no_more_are_said(tmp_path, detector, capsys, na
     assert said.count("\n") == bool(named) and "NAME" not in (tmp_path / TABLE).read_text()
 
 
+def test_names_that_another_number_of_parts_hides_are_said(tmp_path, detector, capsys):
+    keep(tmp_path, detector)
+    table = (tmp_path / TABLE).read_text()
+    for id_, name in ((1, "head"), (2, "left wing")):
+        table = table.replace(f"\n{id_},,", f"\n{id_},{name},", 1)
+    (tmp_path / TABLE).write_text(table)
+    capsys.readouterr()
+    keep(tmp_path, detector)
+    assert not capsys.readouterr().out
+    hidden = {
+        name
+        for part, name in zip(detector.parts, ("head", "left wing"), strict=False)
+        if part.channels not in {one.channels for one in detector.with_parts(2).parts}
+    }
+    keep(tmp_path, detector.with_parts(2))
+    said = capsys.readouterr().out
+    assert hidden and all(name in said for name in hidden) and said.count("\n") == 1
+    assert f"config.parts.wanted=3 has {len(hidden)} of them" in said
+    # It is said once: the table has them no more.
+    keep(tmp_path, detector.with_parts(2))
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"import partdisc", b"\x93NUMPY", b"PK", "array"])
+def test_a_file_that_is_no_detector_is_one_line(tmp_path, content):
+    path = tmp_path / "other.npz"
+    np.savez(path, a=1) if content == "array" else path.write_bytes(content)
+    with pytest.raises(WorkdirError, match=r"other\.npz: no detector, or damaged; name the folder"):
+        load(path)
+
+
+def test_no_file_can_be_written_where_a_folder_is(tmp_path, detector):
+    with pytest.raises(WorkdirError, match=r"no file can be written there \(Is a directory\)"):
+        detector.save(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkdirError, match="no file can be written there"):
+        detector.save(tmp_path / "file" / NAME)
+
+
 def test_a_table_that_is_none_is_one_line(tmp_path, detector):
     keep(tmp_path, detector)
     (tmp_path / TABLE).write_text("a,b\n1,2\n")

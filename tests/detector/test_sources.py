@@ -2,6 +2,7 @@
 
 import io
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -119,3 +120,36 @@ def test_pictures_are_named_by_path_or_place():
     grey = np.zeros((4, 4), np.uint8)
     found = [one.name for one in sources_of(["a.png", grey, Source("b", grey), grey])]
     assert found == ["a.png", "1", "b", "3"]
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        ("new/a.jpg", "new/a.jpg is one picture or folder; give a list"),
+        (pathlib.Path("new"), "new is one picture or folder"),
+        (Image.new("RGB", (40, 30)), "is one picture or folder"),
+        (np.zeros((30, 40, 3), np.uint8), r"an array of uint8 \[30, 40, 3\] is one picture"),
+    ],
+)
+def test_one_picture_is_no_list_of_them(picture, words):
+    with pytest.raises(DataError, match=words):
+        list(sources_of(picture))
+    assert [one.picture for one in sources_of([picture])] == [picture]
+
+
+def test_several_arrays_in_one_are_several_pictures():
+    assert len(list(sources_of(np.zeros((2, 30, 40, 3), np.uint8)))) == 2
+
+
+@pytest.mark.parametrize(
+    ("picture", "words"),
+    [
+        (np.zeros((30, 40, 4), np.uint8), r"an array of uint8 \[30, 40, 4\]; allowed is a path"),
+        (np.zeros((30, 40)), r"an array of float64 \[30, 40\]; .* or \[H, W\]"),
+        (3, "3 of type int; allowed is a path"),
+        (None, "None of type NoneType"),
+    ],
+)
+def test_what_is_no_picture_says_what_one_is(picture, words):
+    with pytest.raises(DataError, match=words):
+        load(picture)
