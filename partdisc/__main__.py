@@ -26,7 +26,7 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from partdisc.errors import ConfigError, PartdiscError, Stopped, shortened
+from partdisc.errors import ConfigError, PartdiscError, Stopped, disk_message, shortened
 from partdisc.paths import cache_folder
 from partdisc.presets import config_file
 from partdisc.validation import check_key, check_text, is_switch, validate
@@ -266,8 +266,6 @@ def start(command: str) -> None:
     except PartdiscError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        from partdisc.workdir import disk_message
-
         sys.exit(f"error: {disk_message(error)}")
 
 

@@ -1,5 +1,14 @@
 """Errors that are the user's to mend: one line each, printed without a traceback."""
 
+import errno
+import os
+
+# What mends an error of the operating system.
+_MENDS = {
+    errno.ENOSPC: "; free some space and run the same command again: it goes on where it stopped",
+    errno.EISDIR: "; move that folder away: a file has to be there",
+}
+
 
 def shortened(value: object, most: int = 80) -> str:
     """Return a value as messages echo it, quoted where it is text: never long."""
@@ -9,6 +18,19 @@ def shortened(value: object, most: int = 80) -> str:
 def cut(text: str, most: int = 80) -> str:
     """Return a text, or its beginning where it is long."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def disk_message(error: OSError, where: str | os.PathLike = "") -> str:
+    """Say in one line what the operating system refused.
+
+    Args:
+      error: what it raised.
+      where: a path that tells more than that of the error.
+    """
+    name = os.fspath(where) or str(error.filename or "a file of the work directory")
+    if error.errno == errno.ENAMETOOLONG:
+        name = cut(name)
+    return f"{name}: {error.strerror or error}{_MENDS.get(error.errno, '')}"
 
 
 def one_line(text: str) -> str:

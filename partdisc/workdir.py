@@ -1,7 +1,6 @@
 """The work directory of a run: atomic files, each keyed by what it depends on."""
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from partdisc import devices
-from partdisc.errors import WorkdirError, cut
+from partdisc.errors import WorkdirError, disk_message
 from partdisc.paths import MARK, user_path
 from partdisc.progress import say
 
@@ -258,19 +257,3 @@ class Workdir:
                 if stat.S_ISREG(state.st_mode):
                     found[name.as_posix()] = [state.st_size, state.st_mtime_ns]
         return found
-
-
-# What mends an error of the operating system.
-_MENDS = {
-    errno.ENOSPC: "; free some space and run the same command again: it goes on where it stopped",
-    errno.EISDIR: "; move that folder away: a file has to be there",
-}
-
-
-def disk_message(error: OSError) -> str:
-    """Say in one line what the operating system refused."""
-    name = str(error.filename or "a file of the work directory")
-    if error.errno == errno.ENAMETOOLONG:
-        name = cut(name)
-    hint = _MENDS.get(error.errno, "")
-    return f"{name}: {error.strerror or error}{hint}"

@@ -13,13 +13,12 @@ import pytest
 import partdisc
 from partdisc import workdir
 from partdisc.config import base_config, flatten
-from partdisc.errors import WorkdirError
+from partdisc.errors import WorkdirError, disk_message
 from partdisc.workdir import (
     MARK,
     Workdir,
     atomic,
     digest,
-    disk_message,
     read_json,
     write_json,
     write_lines,

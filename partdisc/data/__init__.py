@@ -139,7 +139,7 @@ def prepare_dataset(
     try:
         contents.keep(records, listed.contents, folder, wanted.max_pixels)
     except OSError as error:
-        raise errors.WorkdirError(f"{folder}: {error.strerror or error}") from None
+        raise errors.WorkdirError(errors.disk_message(error, folder)) from None
     bad = [BadImage(*problem) for problem in table.problems.tolist()]
     check_few(bad, len(records), wanted.max_bad_fraction)
     return _dataset(listed._replace(listing=listing._replace(notes=notes)), table, bad, where)
@@ -203,7 +203,7 @@ def _prepare_once(listed: Listed, where: pathlib.Path, progress: Progress | None
         partial.rename(where)
     except OSError as error:
         if not where.exists():  # Else another process was faster, with the same result.
-            raise errors.WorkdirError(f"{where}: {error.strerror or error}") from None
+            raise errors.WorkdirError(errors.disk_message(error, where)) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

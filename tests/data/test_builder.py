@@ -291,7 +291,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
         monkeypatch.setattr(builder.Images, "download_and_prepare", prepare)
 
     fail("Failed to finalize: write() failed: No space left on device; writing x")
-    with pytest.raises(errors.WorkdirError, match=r"shapes.*: No space left on device$"):
+    with pytest.raises(errors.WorkdirError, match=r"shapes.*: No space left on device; free some"):
         data.open_dataset(shape_options(), tmp_path, seed=0)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
     fail("another reason")
