@@ -124,12 +124,9 @@ def test_two_processes_do_one_run_and_stop_and_go_on_together(whole, start_two, 
     assert names[0] == names[1]
 
 
-@pytest.mark.parametrize(
-    "given",
-    [["--config.train.batch=6", "--config.backbone.batch=3"], ["--config.features=recompute"]],
-)
-def test_two_processes_of_two_devices_do_one_run(whole, start_two, tmp_path, given):
+def test_two_processes_of_two_devices_do_one_run(whole, start_two, tmp_path):
     workdir = tmp_path / "run"
+    given = ["--config.train.batch=6", "--config.backbone.batch=3", "--config.features=recompute"]
     # What follows training is of one process, which splits among its devices alone.
     first, second = ended(start_two(*DEMO, *given, f"--workdir={workdir}", each=2))
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
