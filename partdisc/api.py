@@ -13,7 +13,7 @@ from PIL import Image
 from partdisc import experiment
 from partdisc.config import KEYS
 from partdisc.detector import Detector, load
-from partdisc.detector.sources import Picture, pixels_of
+from partdisc.detector.sources import Picture, pixels_of, sources_of
 from partdisc.errors import ConfigError, DataError, shortened
 from partdisc.presets.folder import get_config
 from partdisc.validation import check_key, check_value
@@ -73,10 +73,10 @@ def _kept(pictures: Iterable[Picture], workdir: str | os.PathLike, max_pixels: i
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         found = hashlib.sha256()
-        for place, picture in enumerate(pictures):
+        for place, source in enumerate(sources_of(pictures)):
             content = io.BytesIO()
             try:
-                Image.fromarray(pixels_of(picture, max_pixels)).save(content, "PNG")
+                Image.fromarray(pixels_of(source.picture, max_pixels)).save(content, "PNG")
             except DataError as error:
                 raise DataError(f"picture {place}: {error}") from None
             found.update(hashlib.sha256(content.getvalue()).digest())

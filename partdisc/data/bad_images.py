@@ -73,8 +73,8 @@ def reasons(bad: Sequence[BadImage]) -> str:
     for one in bad:
         groups.setdefault(re.sub(r"\d[\d,.]*", "0", one.reason), []).append(one)
     ranked = sorted(groups.values(), key=len, reverse=True)
-    said = [
-        f"{same[0].name}{f' and {len(same) - 1} others' * (len(same) > 1)}: {same[0].reason}"
-        for same in ranked
-    ]
+    said = []
+    for first, *others in ranked:
+        more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
+        said.append(f"{first.name}{more}: {first.reason}")
     return "; ".join(said[:REASONS]) + "; ..." * (len(said) > REASONS)

@@ -54,6 +54,7 @@ def test_reasons_are_said_by_their_count_not_by_the_order_of_names():
         "pixels; a.png: damaged"
     )
     assert reasons(lone) == "a.png: damaged"
+    assert reasons(lone * 2) == "a.png and 1 other: damaged"
     many = [BadImage("a.png", word) for word in ("a", "b", "c", "d")]
     assert reasons(many).endswith("; ...") and reasons(many).count("a.png") == REASONS
     assert not reasons(many[:3]).endswith("...")

@@ -130,10 +130,8 @@ def test_two_processes_of_two_devices_do_one_run(whole, start_two, tmp_path):
     # What follows training is of one process, which splits among its devices alone.
     first, second = ended(start_two(*DEMO, *given, f"--workdir={workdir}", each=2))
     assert first.returncode == second.returncode == 0, first.stderr + second.stderr
-    assert (
-        apart(*(np.load(one / "clusters.npz")["centres"] for one in (whole[0], workdir))).max()
-        < 5e-3
-    )
+    centres = [np.load(one / "clusters.npz")["centres"] for one in (whole[0], workdir)]
+    assert apart(*centres).max() < 5e-3
     assert (workdir / "finished.json").exists() and (workdir / "parts.csv").exists()
 
 

@@ -98,6 +98,11 @@ def test_parts_from_python(tmp_path):
         partdisc.discover([*pictures[:4], "none.png"], tmp_path / "run")
     with pytest.raises(DataError, match="picture 3"):
         partdisc.discover([*pictures[:3], "none.png"], tmp_path / "other")
+    for one in (Image.new("RGB", (40, 30)), np.zeros((30, 40, 3), np.uint8)):
+        with pytest.raises(DataError, match="is one picture or folder; give a list"):
+            partdisc.discover(one, tmp_path / "other")
+    with pytest.raises(DataError, match="no pictures were given"):
+        partdisc.discover([], tmp_path / "other")
     # Other pictures are other data: the training is not lost, nor what it was made of.
     with pytest.raises(WorkdirError, match="training images: 2 removed"):
         partdisc.discover(pictures[:4], tmp_path / "run", **options)
